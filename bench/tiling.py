@@ -1,4 +1,4 @@
-"""Images of any size in bounded memory: overlapping tiles, cut so that no seam can show."""
+"""Images of any size in bounded memory: overlapping tiles, blended so that no seam can show."""
 
 from __future__ import annotations
 
@@ -43,18 +43,19 @@ def _tiles(height: int, width: int, tile: int, overlap: int) -> Iterator[tuple[S
 
 
 def tiled(upscale: Callable[[Tensor], Tensor], lq: Tensor, *, scale: int, tile: int | None, overlap: int) -> Tensor:
-    """Runs ``upscale`` on overlapping tiles of ``lq`` and puts the kept centres together.
+    """Runs ``upscale`` on overlapping tiles of ``lq`` and blends them into one image.
 
-    Where ``overlap`` is at least the network's receptive radius in lq pixels, the result is that of the whole image
-    (to the last digits of its convolutions); networks with global operations (a selective scan, attention over the
-    image, a global pool) see only their tile, so there the tile is part of the method and is recorded.
+    Neighbours are mixed by a linear ramp, ``overlap`` lq pixels wide and centred on the cut; the outer half of what a
+    tile reads is context only. Where half the overlap is at least the network's receptive radius the result is that
+    of the whole image up to rounding; networks with global operations (a selective scan, attention over the image, a
+    global pool) see only their tile, so there the tile is part of the method, and the record says which it was.
 
     Args:
         upscale: maps (B,3,h,w) to (B,3,scale*h,scale*w).
         lq: (B,3,h,w) in [0,1].
         scale: magnification.
-        tile: side of the kept part in lq pixels; None runs the whole image at once.
-        overlap: lq pixels read beyond the kept part on every side.
+        tile: side of a tile's own part in lq pixels; None runs the whole image at once.
+        overlap: lq pixels read beyond it on every side.
 
     Returns:
         (B,3,scale*h,scale*w) on the device of ``lq``.
@@ -67,18 +68,24 @@ def tiled(upscale: Callable[[Tensor], Tensor], lq: Tensor, *, scale: int, tile: 
     height, width = lq.shape[-2:]
     if tile is None or (height <= tile + 2 * overlap and width <= tile + 2 * overlap):
         return upscale(lq)
-    sr: Tensor | None = None
+    sr = lq.new_zeros((*lq.shape[:-2], height * scale, width * scale))
+    total = lq.new_zeros((height * scale, width * scale))
     for row, column in _tiles(height, width, tile, overlap):
         part = upscale(lq[..., row.start : row.stop, column.start : column.stop])
-        if sr is None:
-            shape = (*part.shape[:-2], height * scale, width * scale)
-            sr = torch.empty(shape, dtype=part.dtype, device=part.device)
-        sr[..., _scaled(row, scale, 0), _scaled(column, scale, 0)] = part[
-            ..., _scaled(row, scale, row.start), _scaled(column, scale, column.start)
-        ]
-    assert sr is not None
-    return sr
+        weight = (_ramp(row, height, overlap, scale)[:, None] * _ramp(column, width, overlap, scale)).to(lq.device)
+        here = (..., slice(row.start * scale, row.stop * scale), slice(column.start * scale, column.stop * scale))
+        sr[here] += part * weight
+        total[here] += weight
+    return sr / total
 
 
-def _scaled(span: Span, scale: int, origin: int) -> slice:
-    return slice((span.keep_start - origin) * scale, (span.keep_stop - origin) * scale)
+def _ramp(span: Span, length: int, overlap: int, scale: int) -> Tensor:
+    """A tile's weights along one axis, at the centres of its sr pixels: 1 inside, falling to 0 around its cuts."""
+    x = span.start + (torch.arange((span.stop - span.start) * scale, dtype=torch.float32) + 0.5) / scale
+    zone = max(overlap, 1)
+    weight = torch.ones_like(x)
+    if span.keep_start > 0:
+        weight = weight * ((x - span.keep_start) / zone + 0.5).clamp(0, 1)
+    if span.keep_stop < length:
+        weight = weight * ((span.keep_stop - x) / zone + 0.5).clamp(0, 1)
+    return weight
