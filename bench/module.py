@@ -1,0 +1,168 @@
+"""SRModule: what every stage of every method is to the rest of srbench."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, TypedDict
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
+from torch import Tensor, nn
+
+from srbench.contracts import Batch
+from srbench.errors import InputError
+from srbench.tiling import tiled
+from srbench.weights import load_state, load_strict, sha256
+
+
+class Restored(TypedDict):
+    """What a test, validation or prediction step returns: ``sr`` (B,3,s*h,s*w) in [0,1] and its milliseconds."""
+
+    sr: Tensor
+    ms: float
+
+
+class SRModule(LightningModule, ABC):
+    """One training stage of one method.
+
+    A subclass gives ``upscale`` and, if it can be trained, ``training_step`` and ``configure_optimizers``; it keeps
+    the network that makes sr in ``self.net`` (or overrides :meth:`parts`). Test, validation and prediction steps live
+    here once; scoring is no business of a method.
+
+    Args:
+        scale: magnification from lq to gt.
+        weights: checkpoint to start from, loaded strictly by :meth:`load_upstream` before the first step.
+        weights_key: entry of that file to take; None prefers ``params_ema``, then ``params``.
+        tile: side in lq pixels to cut large images into; None restores every image whole.
+        tile_overlap: lq pixels that tiles read beyond their own part.
+
+    Attributes:
+        marks: why rows of this method may not be ranked: ``oracle``, ``random_backbones``.
+        unhashed: init arguments that say where things lie and not what they are; they stay out of the config hash.
+    """
+
+    marks: tuple[str, ...] = ()
+    unhashed: ClassVar[tuple[str, ...]] = ("weights",)
+
+    def __init__(
+        self,
+        *,
+        scale: int = 4,
+        weights: str | None = None,
+        weights_key: str | None = None,
+        tile: int | None = None,
+        tile_overlap: int = 32,
+    ) -> None:
+        super().__init__()
+        if scale < 1:
+            raise InputError(f"scale {scale} is impossible", where="model.init_args.scale", remedy="use 1, 2, 3, 4, ...")
+        self.scale = scale
+        self.weights = weights
+        self.weights_key = weights_key
+        self.tile = tile
+        self.tile_overlap = tile_overlap
+        self.weights_sha256: str | None = None
+        self._prepared = False
+        self._warm = False
+        if _given_hyperparameters.get() is not None:  # built by the command line: remember the config in checkpoints
+            self.save_hyperparameters(logger=False)
+
+    # ------------------------------------------------------------------------------------------------ a method gives
+
+    @abstractmethod
+    def upscale(self, lq: Tensor) -> Tensor:
+        """Restores images: ``lq`` (B,3,h,w) in [0,1] to sr (B,3,s*h,s*w) in [0,1]."""
+
+    @property
+    def method(self) -> str:
+        """The method's name in tables; one path component."""
+        return type(self).__name__
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The stage's named networks; ``net`` is the one that makes sr and whose size tables print."""
+        return {"net": self.net}
+
+    def restore(self, batch: Batch) -> Tensor:
+        """sr for a batch, whole or in tiles; a method that needs more of the batch than ``lq`` overrides it."""
+        return tiled(self.upscale, batch["lq"], scale=self.scale, tile=self.tile, overlap=self.tile_overlap)
+
+    def warm_up(self, batch: Batch) -> None:
+        """Runs once, untimed, before the first timed image: kernels are chosen and compiled here."""
+        self.upscale(batch["lq"][..., :64, :64])
+
+    def load_upstream(self, path: str | Path) -> None:
+        """Loads the authors' published checkpoint (or one of ours) into ``net``, strictly.
+
+        Raises:
+            InputError: the file is missing, unsafe, holds NaN, or belongs to another network.
+        """
+        state = load_state(path, key=self.weights_key)
+        load_strict(self.net, self.rename_upstream(state), where=path)
+
+    def rename_upstream(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Maps the names (and ranges) of published checkpoints onto this network's; the default changes nothing."""
+        return state
+
+    # --------------------------------------------------------------------------------------------- lives here once
+
+    def prepare(self) -> None:
+        """Loads ``weights``, once. Safe to call often; nothing is loaded when the module is only described."""
+        if self._prepared:
+            return
+        self._prepared = True
+        if self.weights is not None:
+            self.load_upstream(self.weights)
+            self.weights_sha256 = sha256(self.weights)
+
+    def setup(self, stage: str) -> None:
+        """Lightning's hook: weights are there before any checkpoint is restored over them."""
+        self.prepare()
+
+    def forward(self, lq: Tensor) -> Tensor:
+        """The same as :meth:`upscale`."""
+        return self.upscale(lq)
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Restored:
+        """Restores one batch; the Benchmark callback scores what is returned."""
+        return self._timed(batch)
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Restored:
+        """As :meth:`test_step`."""
+        return self._timed(batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Restored:
+        """As :meth:`test_step`."""
+        return self._timed(batch)
+
+    def _timed(self, batch: Batch) -> Restored:
+        if not self._warm:
+            self.warm_up(batch)
+            self._warm = True
+        start = self._clock()
+        sr = self.restore(batch)
+        ms = (self._clock() - start) * 1000.0
+        self._check(sr, batch)
+        return {"sr": sr, "ms": ms}
+
+    def _clock(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def _check(self, sr: Tensor, batch: Batch) -> None:
+        lq = batch["lq"]
+        wanted = (*lq.shape[:-2], lq.shape[-2] * self.scale, lq.shape[-1] * self.scale)
+        if tuple(sr.shape) != wanted:
+            raise InputError(
+                f"{self.method} returned {tuple(sr.shape)} for lq {tuple(lq.shape)} at scale {self.scale}",
+                where=batch["name"][0],
+                remedy="its scale does not fit its network or files",
+            )
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Moves the pixels; names and notes stay where they are."""
+        return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
