@@ -1,0 +1,20 @@
+"""From records to tables, a pure function: the same records give the same bytes, on any machine, in any order.
+
+Nothing here imports torch.
+"""
+
+from srbench.leaderboard.entries import Entry, load_entries
+from srbench.leaderboard.formats import to_csv, to_markdown, to_text
+from srbench.leaderboard.ranking import Group, Leaderboard, Row, build_leaderboard
+
+__all__ = [
+    "Entry",
+    "Group",
+    "Leaderboard",
+    "Row",
+    "build_leaderboard",
+    "load_entries",
+    "to_csv",
+    "to_markdown",
+    "to_text",
+]

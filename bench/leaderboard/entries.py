@@ -1,0 +1,76 @@
+"""What a leaderboard is built from: records with their rows, each run once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from srbench.errors import InputError
+from srbench.records import ImageRow, RunRecord, find_records, read_rows
+from srbench.records.codec import record_to_json
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A record with its rows.
+
+    Attributes:
+        record: what was measured.
+        rows: per image, sorted by name.
+        path: where the record lies; None for one that was never written. No table depends on it.
+    """
+
+    record: RunRecord
+    rows: Sequence[ImageRow]
+    path: Path | None = None
+
+
+def load_entries(dirs: Iterable[Path]) -> list[Entry]:
+    """Every run below ``dirs``; of several records of the same run (equal fingerprints) the newest.
+
+    Raises:
+        InputError: a folder is missing, a record or its table is invalid, or the two disagree.
+    """
+    found = find_records(dirs)
+    newest: dict[str, tuple[Path, RunRecord]] = {}
+    for path, record in sorted(found, key=lambda item: _age(item[1])):
+        newest[record.fingerprint] = (path, record)
+    return [_entry(path, record) for path, record in newest.values()]
+
+
+def _age(record: RunRecord) -> tuple[datetime, str]:
+    """Orders records by date; of two of the same second the content decides, never the folder they lie in."""
+    return datetime.fromisoformat(record.date), record_to_json(record)
+
+
+def _entry(path: Path, record: RunRecord) -> Entry:
+    rows = read_rows(path)
+    if len(rows) != record.n:
+        _disagree(path, f"{len(rows)} rows for {record.n} images")
+    for metric, result in record.metrics.items():
+        values = [row.values[metric] for row in rows if metric in row.values]
+        if not values:
+            continue  # missing, or a value of the whole set
+        if result.mean is None or len(values) != result.n:
+            _disagree(path, f"{metric} has {len(values)} values per image, the record counts {result.n}")
+        elif not _same(math.fsum(values) / len(values) if all(map(math.isfinite, values)) else None, result.mean):
+            _disagree(path, f"the mean of {metric} is not the record's {result.mean:.6g}")
+    return Entry(record, rows, path)
+
+
+def _same(mean: float | None, stated: float) -> bool:
+    """Infinite and undefined values have no mean to check against a finite one."""
+    if mean is None:
+        return not math.isfinite(stated)
+    return math.isclose(mean, stated, rel_tol=1e-6, abs_tol=1e-9)
+
+
+def _disagree(path: Path, what: str) -> None:
+    raise InputError(
+        f"the record and its per_image.csv disagree: {what}",
+        where=path,
+        remedy="run the test again; records are not edited by hand",
+    )
