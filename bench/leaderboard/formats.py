@@ -12,8 +12,8 @@ from srbench.leaderboard.ranking import Group, Leaderboard, Row
 from srbench.naming import printable
 from srbench.records.codec import guarded
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
-_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", ":": "&#58;"}
+_MARKDOWN = re.compile(r"([\\`*_\[\]#!|~])")
+_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
 
 
 def to_csv(board: Leaderboard) -> str:
@@ -45,7 +45,8 @@ def to_text(board: Leaderboard) -> str:
         )
         for group in board.groups
     ]
-    return "\n\n".join([*parts, *(printable(remark) for remark in board.remarks)]) + "\n"
+    remarks = "\n".join(printable(remark) for remark in board.remarks)
+    return "\n\n".join([*parts, remarks] if remarks else parts) + "\n"
 
 
 def caption(group: Group) -> str:
@@ -53,7 +54,7 @@ def caption(group: Group) -> str:
     if group.metric is None:
         return "Not ranked: the protocol does not measure the metric that was asked for."
     direction = "higher" if group.higher_is_better else "lower"
-    text = f"Ranked by {group.metric} ({direction} is better); in brackets the 95 % interval of the mean."
+    text = f"Ranked by {group.metric} ({direction} is better), with the 95 % interval of the mean."
     if any(row.tie_group for row in group.rows):
         return text + " Rows of one tie group cannot be told from its best at 95 % (paired bootstrap over images)."
     return text + " Too few images for tie groups."
@@ -62,7 +63,8 @@ def caption(group: Group) -> str:
 def escape_markdown(text: str) -> str:
     """``text`` so that Markdown shows it as it is: no markup, HTML, link or mention comes of it."""
     plain = _MARKDOWN.sub(r"\\\1", printable(text))
-    return "".join(_HTML.get(character, character) for character in plain)
+    plain = "".join(_HTML.get(character, character) for character in plain)
+    return plain.replace("://", "&#58;//")  # or a bare address would become a link
 
 
 def heads(group: Group) -> list[str]:

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class Row:
         record: what was measured.
         rows: per image.
         unranked: why there is no rank; None when there is one.
+        path: where the record lies, for the pictures beside it; no table depends on it.
     """
 
     rank: int | None
@@ -32,6 +34,7 @@ class Row:
     record: RunRecord
     rows: Sequence[ImageRow]
     unranked: str | None = None
+    path: Path | None = None
 
     @property
     def label(self) -> str:
@@ -64,6 +67,15 @@ class Group:
     def title(self) -> str:
         """The group in words, for headings."""
         return f"{self.test_set} ×{self.scale}, {self.protocol}"
+
+    @property
+    def labels(self) -> list[str]:
+        """One name per row, with the head of its weights' (or else its own) hash where two rows share a name."""
+        names = [row.label for row in self.rows]
+        return [
+            name if names.count(name) == 1 else f"{name} #{(row.record.weights_sha256 or row.record.fingerprint)[:8]}"
+            for name, row in zip(names, self.rows, strict=True)
+        ]
 
     @property
     def metrics(self) -> list[str]:
@@ -141,10 +153,10 @@ def _group(names: tuple[str, str], entries: list[Entry], rank_by: str | None) ->
     ties = _ties(ranked, metric or "", higher)
     means = [_badness(entry, metric or "", higher) for entry in ranked]
     rows = [
-        Row(means.index(mean) + 1, tie, entry.record, entry.rows)
+        Row(means.index(mean) + 1, tie, entry.record, entry.rows, path=entry.path)
         for entry, mean, tie in zip(ranked, means, ties, strict=True)
     ]
-    rows += [Row(None, None, entry.record, entry.rows, _why_unranked(entry, metric)) for entry in others]
+    rows += [Row(None, None, e.record, e.rows, _why_unranked(e, metric), e.path) for e in others]
     record = entries[0].record
     return Group(names[0], record.scale, names[1], metric, higher, tuple(rows))
 
@@ -205,14 +217,26 @@ def _remarks(groups: Sequence[Group], rank_by: str | None) -> Iterable[str]:
                 f"{group.title}: not ranked, because its protocol does not measure {rank_by}; "
                 "rows of different protocols are never ranked together."
             )
-        for row in group.rows:
-            if row.unranked and group.metric is not None and not row.unranked.endswith("is missing"):
-                yield f"{group.title}: {row.label} is not ranked, because {row.unranked}."
-            for name, result in row.record.metrics.items():
-                if result.missing is not None:
-                    yield f"{group.title}: {row.label} has no {name}: {result.missing.rstrip('.')}."
-    apart = sorted({group.test_set.split("#")[0] for group in groups if "#" in group.test_set})
-    for test_set in apart:
+            continue
+        for label, row in zip(group.labels, group.rows, strict=True):
+            if row.unranked and not row.unranked.endswith("is missing"):
+                yield f"{group.title}: {label} is not ranked, because {row.unranked}."
+    yield from _missing_values(groups)
+    for test_set in sorted({group.test_set.split("#")[0] for group in groups if "#" in group.test_set}):
         yield f"{test_set}: these rows were measured on different files; each version (#...) is ranked apart."
     if any("#" in group.protocol for group in groups):
         yield "A protocol's name stands for two different rules (#...); they are ranked apart."
+
+
+def _missing_values(groups: Sequence[Group]) -> Iterable[str]:
+    """One sentence per metric and reason, whatever number of rows it concerns."""
+    concerned: dict[tuple[str, str], list[tuple[Group, str]]] = defaultdict(list)
+    for group in groups:
+        for label, row in zip(group.labels, group.rows, strict=True):
+            for metric, result in row.record.metrics.items():
+                if result.missing is not None:
+                    concerned[metric, result.missing.rstrip(".")].append((group, label))
+    for (metric, reason), places in concerned.items():
+        methods = ", ".join(dict.fromkeys(label for _, label in places))
+        titles = "; ".join(dict.fromkeys(group.title for group, _ in places))
+        yield f"{metric} is missing for {methods} ({titles}): {reason}."
