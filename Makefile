@@ -1,0 +1,53 @@
+# Every target works on a fresh clone with Python 3.11 and make: what it needs is installed first.
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow lint types leaderboard bench clean
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+RUN_DEMO := runs/demo
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+install: $(READY)  ## make .venv with everything in requirements.lock, and srbench itself
+
+# uv installs the whole set in under a minute; the lock names versions, never addresses.
+$(READY): requirements.lock pyproject.toml setup.py
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	$(BIN)/python -c 'import sys; sys.exit("srbench needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: install  ## train two minutes, test beside bicubic, print the leaderboard and a page
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/e2e/demo.sh $(RUN_DEMO)
+
+test: install  ## every test but the slow ones
+	$(BIN)/python -m pytest -m "not slow" tests
+
+test-slow: install  ## the rest: several processes, real data, minutes
+	$(BIN)/python -m pytest -m slow tests
+
+lint: install  ## style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# Checkers cannot see the folder mapping of setup.py, so they get a view of links that has it.
+types: install  ## static types
+	rm -rf .view && mkdir -p .view/srbench
+	ln -s $(CURDIR)/bench/* $(CURDIR)/modules $(CURDIR)/datamodules $(CURDIR)/configs .view/srbench/
+	$(BIN)/mypy -p srbench
+	$(BIN)/mypy tests
+
+leaderboard: install  ## rebuild results/leaderboard.{csv,md} from results/records
+	$(BIN)/srbench leaderboard
+
+bench: install  ## speeds as ratios, measured side by side in one run
+	$(BIN)/python tests/benchmarks/bench_selective_scan.py
+	$(BIN)/python tests/benchmarks/bench_harness.py
+
+clean:  ## remove what was generated here
+	rm -rf .view build *.egg-info .mypy_cache .ruff_cache .pytest_cache

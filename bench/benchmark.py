@@ -1,0 +1,334 @@
+"""The Benchmark callback: scores what a module restores, every image once, however many processes share the work."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+
+from srbench.contracts import Batch, SetInfo
+from srbench.datamodule import SRDataModule
+from srbench.environment import environment, peak_memory_mb
+from srbench.errors import InputError
+from srbench.evaluation import Evaluation, Subject, config_hash
+from srbench.images import to_uint8, write_png
+from srbench.module import Restored, SRModule
+from srbench.naming import safe_name
+from srbench.protocol import load_protocol
+from srbench.records import Cost, ImageRow, MetricResult, RunRecord
+from srbench.scoring import Scorer, summarise
+from srbench.weights import sha256
+
+
+class Benchmark(Callback):
+    """Scores test and validation images under a protocol, and writes records.
+
+    In ``srbench test`` every image is scored in exactly one process, its row is on disk before the next image starts,
+    and a run that was killed goes on where it stopped. In validation the means are logged as
+    ``metrics/<set>/<metric>``, equal in all processes. In ``srbench predict`` the images are written as PNG.
+
+    Args:
+        protocol: name of a shipped protocol, or the path of one.
+        out: folder of records and images; None takes the trainer's ``default_root_dir``.
+        method: the row's name; None takes the module's.
+        save_images: how many images of each set to keep as PNG beside the record (with their lq and gt, for the
+            page); -1 keeps all.
+        threads: intra-op threads of each process while testing. Sums depend on it in their last digits, so it is
+            recorded; None leaves torch's choice.
+        force: score again what has a record already.
+    """
+
+    def __init__(
+        self,
+        protocol: str = "y219_crop4",
+        out: str | None = None,
+        method: str | None = None,
+        save_images: int = 0,
+        threads: int | None = 1,
+        force: bool = False,
+    ) -> None:
+        self.protocol = load_protocol(protocol)
+        self.out = None if out is None else Path(out)
+        self.method = None if method is None else safe_name(method, kind="method name")
+        self.save_images = save_images
+        self.threads = threads
+        self.force = force
+        self.records: list[RunRecord] = []
+        self._scorer: Scorer | None = None
+        self._evaluations: list[Evaluation] = []
+        self._earlier: list[dict[str, ImageRow]] = []
+        self._validation: list[dict[str, ImageRow]] = []
+
+    @property
+    def scorer(self) -> Scorer:
+        """The scorer, built on first use: a metric's network is built once per process."""
+        if self._scorer is None:
+            self._scorer = Scorer(self.protocol)
+        return self._scorer
+
+    # ------------------------------------------------------------------------------------------------------- testing
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Finds out what is scored already and takes it out of the test loaders."""
+        if stage != "fit" and self.threads is not None:
+            torch.set_num_threads(self.threads)
+        if stage != "test":
+            return
+        module, data = _ours(trainer, pl_module)
+        module.prepare()
+        self._tell_unavailable()
+        subject = self._subject(trainer, module)
+        self._evaluations = [
+            Evaluation(subject, s.info, self.scorer, self._root(trainer), trainer.global_rank, self.force)
+            for s in data.test_sets
+        ]
+        for found in self._evaluations:
+            _same_scale(module, found.info)
+        mine = [e.earlier() for e in self._evaluations] if trainer.is_global_zero else None
+        self._earlier = trainer.strategy.broadcast(mine)
+        for evaluation, done in zip(self._evaluations, self._earlier, strict=True):
+            data.mark_done(evaluation.info.name, done.keys())
+            if done:
+                rank_zero_info(f"{evaluation.info.name}: {len(done)} of {evaluation.info.count} images scored already")
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Scores the batch; its rows are on disk before the next one starts."""
+        evaluation = self._evaluations[dataloader_idx]
+        for i, row, sr in self._score(outputs, batch):
+            evaluation.add(row)
+            if self._keeps(trainer, dataloader_idx, row.name):
+                self._save(trainer, evaluation, row.name, sr, batch, i)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Gathers the rows of all processes; the first writes the records."""
+        if stage != "test":
+            return
+        _, data = _ours(trainer, pl_module)
+        cost: Cost | None = None
+        for evaluation, earlier, test_set in zip(self._evaluations, self._earlier, data.test_sets, strict=True):
+            evaluation.close()
+            rows = dict(earlier)
+            for part in _gather(trainer, evaluation.rows):
+                rows.update(part)
+            if not trainer.is_global_zero:
+                continue
+            left = evaluation.missing(rows, test_set.names)
+            if left:
+                print(
+                    f"{evaluation.info.name}: {len(rows)} of {evaluation.info.count} images scored; "
+                    "run the same command again for the rest"
+                )
+                continue
+            done = evaluation.finished()
+            if done is None or evaluation.force or len(earlier) < len(rows):
+                cost = cost or self._cost(trainer, pl_module)
+                done = evaluation.record(rows, cost, _environment(trainer))
+                evaluation.write(done, rows)
+            self.records.append(done)
+            _log_record(trainer, done)
+            print(summary_line(done))
+        trainer.strategy.barrier("benchmark")
+
+    # ---------------------------------------------------------------------------------------------------- validation
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forgets the rows of the last validation."""
+        self._validation = [{} for _ in trainer.datamodule.val_sets]  # type: ignore[attr-defined]
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Scores the batch under the same protocol as a test would."""
+        for _, row, _ in self._score(outputs, batch):
+            self._validation[dataloader_idx][row.name] = row
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Logs ``metrics/<set>/<metric>``, the same number in every process."""
+        _, data = _ours(trainer, pl_module)
+        for test_set, own in zip(data.val_sets, self._validation, strict=True):
+            rows = {name: row for part in _gather(trainer, own) for name, row in part.items()}
+            if not rows:
+                continue
+            results = summarise([rows[name] for name in sorted(rows)], self.scorer)
+            for metric, result in results.items():
+                if result.mean is not None:
+                    name = f"metrics/{test_set.info.name}/{metric}"
+                    # Already the mean over all processes; a second reduction would only cost a message.
+                    pl_module.log(name, result.mean, sync_dist=False, prog_bar=metric == next(iter(results)))
+
+    # ---------------------------------------------------------------------------------------------------- prediction
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Writes ``<out>/<set>_x<scale>/<name>.png``."""
+        _, data = _ours(trainer, pl_module)
+        folder = self._root(trainer) / _set_folder(data.test_sets[dataloader_idx].info)
+        for i, name in enumerate(batch["name"]):
+            write_png(folder / f"{safe_name(name, kind='image name')}.png", to_uint8(outputs["sr"][i]))
+
+    # ------------------------------------------------------------------------------------------------------ the rest
+
+    def _score(self, outputs: Restored, batch: Batch) -> list[tuple[int, ImageRow, Any]]:
+        scored = []
+        share = outputs["ms"] / len(batch["name"])
+        for i, name in enumerate(batch["name"]):
+            try:
+                sr = to_uint8(outputs["sr"][i])
+            except InputError as error:
+                raise InputError(f"the restored image cannot be scored: {error.what}", where=name) from error
+            gt = to_uint8(batch["gt"][i]) if "gt" in batch else None
+            notes = tuple(batch["notes"][i]) if "notes" in batch else ()
+            scored.append((i, ImageRow(name, self.scorer.score(name, sr, gt), share, notes), sr))
+        return scored
+
+    def _subject(self, trainer: Trainer, module: SRModule) -> Subject:
+        config = {k: v for k, v in dict(module.hparams).items() if k not in ("_instantiator", *module.unhashed)}
+        config |= {"scale": module.scale, "tile": module.tile}
+        weights = module.weights_sha256
+        if trainer.ckpt_path is not None:
+            weights = sha256(trainer.ckpt_path)
+        return Subject(
+            method=self.method or safe_name(module.method, kind="method name"),
+            class_path=f"{type(module).__module__}.{type(module).__qualname__}",
+            stage=getattr(module, "stage", None),
+            config_sha256=config_hash(config),
+            weights_sha256=weights,
+            marks=tuple(module.marks),
+        )
+
+    def _root(self, trainer: Trainer) -> Path:
+        return self.out or Path(trainer.default_root_dir)
+
+    def _keeps(self, trainer: Trainer, index: int, name: str) -> bool:
+        if self.save_images == 0:
+            return False
+        names = sorted(trainer.datamodule.test_sets[index].names)  # type: ignore[attr-defined]
+        return self.save_images < 0 or name in names[: self.save_images]
+
+    def _save(self, trainer: Trainer, evaluation: Evaluation, name: str, sr: Any, batch: Batch, i: int) -> None:
+        file = safe_name(name, kind="image name")
+        write_png(evaluation.folder / "images" / f"{file}.png", sr)
+        reference = self._root(trainer) / "reference" / _set_folder(evaluation.info)
+        for kind in ("lq", "gt"):
+            if kind in batch and not (reference / f"{file}_{kind}.png").exists():
+                write_png(reference / f"{file}_{kind}.png", to_uint8(batch[kind][i]))  # type: ignore[literal-required]
+
+    def _cost(self, trainer: Trainer, pl_module: LightningModule) -> Cost:
+        module = pl_module
+        assert isinstance(module, SRModule)
+        net = module.parts()["net"]
+        return Cost(
+            params=sum(p.numel() for p in net.parameters()),
+            macs=_macs(net),
+            peak_mem_mb=peak_memory_mb(),
+            device=_device_name(trainer),
+            tile=module.tile,
+            threads=torch.get_num_threads(),
+        )
+
+    def _tell_unavailable(self) -> None:
+        for metric, reason in self.scorer.missing.items():
+            rank_zero_info(f"{metric} cannot be computed here: {reason}")
+
+
+def summary_line(record: RunRecord) -> str:
+    """One record as one line: ``DVMSR on Set5 x4 (y219_crop4, n=5): psnr_y219 32.1812, ...``.
+
+    The interval stands behind a value where there is one.
+    """
+    values = ", ".join(f"{name} {_shown(result)}" for name, result in record.metrics.items())
+    pace = f", {record.cost.ms_per_image:.1f} ms/image" if record.cost.ms_per_image is not None else ""
+    return f"{record.method} on {record.test_set} x{record.scale} ({record.protocol}, n={record.n}): {values}{pace}"
+
+
+def _shown(result: MetricResult) -> str:
+    if result.mean is None:
+        return f"missing ({result.missing})"
+    if result.ci_low is None or result.ci_high is None:
+        return f"{result.mean:.4f}"
+    return f"{result.mean:.4f} [{result.ci_low:.4f}, {result.ci_high:.4f}]"
+
+
+def _ours(trainer: Trainer, pl_module: LightningModule) -> tuple[SRModule, SRDataModule]:
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    if not isinstance(pl_module, SRModule) or not isinstance(data, SRDataModule):
+        raise InputError(
+            f"Benchmark scores an SRModule on an SRDataModule, not {type(pl_module).__name__} on {type(data).__name__}",
+            remedy="derive them from srbench.module.SRModule and srbench.datamodule.SRDataModule",
+        )
+    return pl_module, data
+
+
+def _same_scale(module: SRModule, info: SetInfo) -> None:
+    if module.scale != info.scale:
+        raise InputError(
+            f"the test set is x{info.scale}, the method x{module.scale}",
+            where=info.name,
+            remedy="set --data.init_args.scale and --model.init_args.scale to one value",
+        )
+
+
+def _gather(trainer: Trainer, own: dict[str, ImageRow]) -> list[dict[str, ImageRow]]:
+    if trainer.world_size == 1:
+        return [own]
+    parts: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(parts, own)
+    return parts
+
+
+def _set_folder(info: SetInfo) -> str:
+    return f"{safe_name(info.name, kind='test set name')}_x{info.scale}"
+
+
+def _device_name(trainer: Trainer) -> str:
+    device = trainer.strategy.root_device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _environment(trainer: Trainer) -> dict[str, str]:
+    return environment(threads=torch.get_num_threads(), processes=trainer.world_size, device=_device_name(trainer))
+
+
+def _macs(net: torch.nn.Module) -> float | None:
+    from srbench.cost import count_macs
+
+    try:
+        return float(count_macs(copy.deepcopy(net).to("meta"), (1, 3, 256, 256)))
+    except Exception:  # a foreign network that cannot run on the meta device has no count; the record leaves it blank
+        return None
+
+
+def _log_record(trainer: Trainer, record: RunRecord) -> None:
+    values: Mapping[str, float] = {
+        f"metrics/{record.test_set}/{name}": result.mean
+        for name, result in record.metrics.items()
+        if result.mean is not None
+    }
+    for logger in trainer.loggers:
+        logger.log_metrics(dict(values))

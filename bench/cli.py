@@ -1,0 +1,87 @@
+"""The ``srbench`` command. ``--help``, ``--version`` and ``list`` answer without importing torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from srbench import __version__
+from srbench.errors import InputError
+from srbench.naming import unknown_name
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "fit": ("srbench.trainer_cli", "train a stage of a method"),
+    "validate": ("srbench.trainer_cli", "score the validation sets, nothing is written"),
+    "test": ("srbench.trainer_cli", "restore and score test sets; writes records"),
+    "predict": ("srbench.trainer_cli", "restore images and write them as PNG"),
+    "score": ("srbench.score_command", "score a folder of finished images under a protocol"),
+    "leaderboard": ("srbench.leaderboard_command", "records to tables (CSV, Markdown, page, W&B)"),
+    "list": ("srbench.list_command", "methods, datasets, metrics, protocols, configs"),
+    "describe": ("srbench.describe_command", "parts, parameters and multiply-adds of a stage"),
+    "doctor": ("srbench.doctor_command", "what works on this machine, what is missing, how to get it"),
+}
+_TRAINER = ("fit", "validate", "test", "predict")
+
+_USAGE = """usage: srbench COMMAND [arguments]
+
+Train, measure and compare image super-resolution, so that two numbers in one column were measured the same way.
+
+{commands}
+
+srbench COMMAND --help explains a command. Start here:
+  srbench test --model Bicubic --config data/photos.yaml --benchmark.out runs/bicubic
+  srbench leaderboard --records runs/bicubic
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: the arguments; None takes those of the process.
+
+    Returns:
+        The exit status: 0, or 2 for bad input, or what the command says.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except InputError as error:
+        print(f"srbench: error: {_readable(error)}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of our output went away (srbench list | head)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"srbench {__version__}")
+        return 0
+    name = arguments[0]
+    if name not in COMMANDS:
+        raise unknown_name("command", name, COMMANDS)
+    run: Callable[[Sequence[str]], int] = import_module(COMMANDS[name][0]).run
+    return run(arguments if name in _TRAINER else arguments[1:])
+
+
+def usage() -> str:
+    """The text of ``srbench --help``."""
+    width = max(map(len, COMMANDS))
+    return _USAGE.format(commands="\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()))
+
+
+def _readable(error: InputError) -> str:
+    """The error's line; one that was raised in a data worker arrives wrapped in a traceback, whose end it is."""
+    text = str(error)
+    marker = f"{InputError.__module__}.{InputError.__qualname__}: "
+    return text.rpartition(marker)[2] if marker in text else text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

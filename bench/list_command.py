@@ -1,0 +1,101 @@
+"""``srbench list``: what there is to choose from, without importing torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+from srbench.catalog import config_names, exported
+from srbench.command_parser import CommandParser
+
+_SHARED = ("nets", "losses", "degradations")
+
+
+def methods() -> list[dict[str, str]]:
+    """Every method: name, import path, summary and its shipped configs."""
+    return _classes("modules", "methods/")
+
+
+def datasets() -> list[dict[str, str]]:
+    """Every data module: name, import path and summary."""
+    return _classes("datamodules", "data/")
+
+
+def metrics() -> list[dict[str, str]]:
+    """Every metric: name, kind, direction and what computes it."""
+    from srbench.metrics import find, names
+
+    return [
+        {
+            "name": name,
+            "kind": find(name).kind,
+            "better": "higher" if find(name).higher_is_better else "lower",
+            "library": find(name).library,
+        }
+        for name in names()
+    ]
+
+
+def protocols() -> list[dict[str, str]]:
+    """Every shipped protocol: name, version, its metrics and what it is for."""
+    from srbench.protocol import load_protocol, protocol_names
+
+    found = [load_protocol(name) for name in protocol_names()]
+    return [
+        {
+            "name": p.name,
+            "version": str(p.version),
+            "metrics": ", ".join(f"{m.metric} (crop {m.crop_border})" for m in p.metrics),
+            "summary": p.description,
+        }
+        for p in found
+    ]
+
+
+def configs() -> list[dict[str, str]]:
+    """Every shipped config by the short name that ``--config`` takes."""
+    return [{"name": name} for name in config_names()]
+
+
+KINDS: dict[str, Callable[[], list[dict[str, str]]]] = {
+    "methods": methods,
+    "datasets": datasets,
+    "metrics": metrics,
+    "protocols": protocols,
+    "configs": configs,
+}
+
+
+def run(argv: Sequence[str]) -> int:
+    """Prints one list; returns 0."""
+    parser = CommandParser("srbench list", __doc__)
+    parser.add_argument("kind", choices=sorted(KINDS))
+    parser.add_argument("--json", action="store_true", help="print a JSON list of objects")
+    given = parser.parse_args(list(argv))
+    rows = KINDS[given.kind]()
+    print(json.dumps(rows, indent=2) if given.json else _table(rows))
+    return 0
+
+
+def _classes(room: str, config_folder: str) -> list[dict[str, str]]:
+    shipped = config_names(config_folder)
+    rows = []
+    for entry in sorted(exported(room).values()):
+        folder = entry.class_path.split(".")[2]
+        if folder in _SHARED:
+            continue
+        mine = [c for c in shipped if c.removeprefix(config_folder).split("/")[0].removesuffix(".yaml") == folder]
+        rows.append(
+            {"name": entry.name, "class_path": f"srbench.{room}.{entry.name}", "configs": " ".join(mine), "summary": entry.summary}
+        )
+    return rows
+
+
+def _table(rows: list[dict[str, str]]) -> str:
+    if not rows:
+        return "(none)"
+    columns = [c for c in rows[0] if c != "class_path"]
+    widths = {c: max(len(c), *(len(r[c]) for r in rows)) for c in columns}
+    lines = ["  ".join(c.ljust(widths[c]) for c in columns).rstrip()]
+    lines += ["  ".join(r[c].ljust(widths[c]) for c in columns).rstrip() for r in rows]
+    return "\n".join(lines)
