@@ -1,0 +1,371 @@
+"""Images on disk as datasets: test sets that records can name, and training patches that any process can reproduce."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, NotRequired, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from srbench.contracts import Batch, SetInfo
+from srbench.errors import InputError
+from srbench.images import PIXEL_LIMIT, Pixels, fingerprint, read_image, read_size, to_tensor
+from srbench.naming import safe_name
+from srbench.sampling import Draw, draw_rng
+
+
+class Pair(NamedTuple):
+    """The files of one image.
+
+    Attributes:
+        name: its id, unique in its set.
+        gt: ground truth, None where there is none.
+        lq: low-quality image, None where it is made from ``gt``.
+    """
+
+    name: str
+    gt: Path | None = None
+    lq: Path | None = None
+
+    @property
+    def file(self) -> Path:
+        """The file to name in a message: gt where there is one."""
+        return _known(self.gt or self.lq)
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """How lq is made from gt when no file holds it.
+
+    Attributes:
+        origin: what records say (``matlab_bicubic``).
+        settings: everything else that changes pixels; enters the fingerprint of the test set.
+        make: gt (s*h,s*w,3) to lq (h,w,3), deterministic, picklable.
+    """
+
+    origin: str
+    settings: str
+    make: Callable[[Pixels], Pixels]
+
+
+class Sample(TypedDict):
+    """One image: ``lq`` (3,h,w) and ``gt`` (3,s*h,s*w) float32 RGB in [0,1], its name, what was done on reading it."""
+
+    lq: Tensor
+    name: str
+    gt: NotRequired[Tensor]
+    notes: NotRequired[tuple[str, ...]]
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stacks samples of equal size to a batch; names and notes become lists."""
+    batch = Batch(lq=torch.stack([s["lq"] for s in samples]), name=[s["name"] for s in samples])
+    if all("gt" in s for s in samples):
+        batch["gt"] = torch.stack([s["gt"] for s in samples])
+    if all("notes" in s for s in samples):
+        batch["notes"] = [s["notes"] for s in samples]
+    return batch
+
+
+# ---------------------------------------------------------------------------------------------------------- test sets
+
+
+class TestSet(Dataset[Sample], ABC):
+    """A named set of images to test on, in a fixed order."""
+
+    __test__ = False  # its name makes pytest take it for a test
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The set's name, cheap to ask for."""
+
+    @property
+    @abstractmethod
+    def info(self) -> SetInfo:
+        """The set as records know it; hashes its files when it is asked for the first time."""
+
+    @property
+    @abstractmethod
+    def names(self) -> list[str]:
+        """The images' ids, in the order of the indices."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Sample: ...
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+class FileTestSet(TestSet):
+    """A test set of image files, checked when it is built.
+
+    Args:
+        name: the set's name; one path component.
+        pairs: its images, all with gt or all without.
+        scale: magnification from lq to gt.
+        synthesis: makes lq where the pairs have none; gt is cropped at the top left to a multiple of ``scale`` first.
+        crop_gt: crop a gt that is larger than ``scale`` times its lq by less than ``scale`` instead of refusing it.
+        source: where the images come from.
+        licence: their terms.
+        notes: remarks for the record.
+        pixel_limit: larger images are refused.
+
+    Raises:
+        InputError: there is no image, a name is unfit or occurs twice, or gt is not ``scale`` times lq.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        pairs: Sequence[Pair],
+        *,
+        scale: int,
+        synthesis: Synthesis | None = None,
+        crop_gt: bool = False,
+        source: str = "",
+        licence: str = "",
+        notes: Sequence[str] = (),
+        pixel_limit: int = PIXEL_LIMIT,
+    ) -> None:
+        self._name = safe_name(name, kind="name of a test set")
+        self.pairs = list(pairs)
+        self.scale = scale
+        self.synthesis = synthesis
+        self.crop_gt = crop_gt
+        self.source = source
+        self.licence = licence
+        self.notes = tuple(notes)
+        self.pixel_limit = pixel_limit
+        _check_names(name, self.pairs)
+        for pair in self.pairs:
+            _check_sizes(pair, scale, crop_gt=crop_gt)
+
+    @property
+    def name(self) -> str:
+        """The set's name."""
+        return self._name
+
+    @property
+    def names(self) -> list[str]:
+        """The images' ids."""
+        return [pair.name for pair in self.pairs]
+
+    @cached_property
+    def info(self) -> SetInfo:
+        """Reads and hashes every file of the set, once."""
+        return SetInfo(
+            name=self._name,
+            scale=self.scale,
+            count=len(self.pairs),
+            has_gt=self.pairs[0].gt is not None,
+            fingerprint=self._fingerprint(),
+            source=self.source,
+            licence=self.licence,
+            lq_origin="files" if self.synthesis is None else self.synthesis.origin,
+            notes=self.notes,
+        )
+
+    def _fingerprint(self) -> str:
+        files = [
+            (f"{kind}/{pair.name}", path)
+            for pair in self.pairs
+            for kind, path in (("gt", pair.gt), ("lq", pair.lq))
+            if path is not None
+        ]
+        held = fingerprint(files)
+        if self.synthesis is None:
+            return held
+        made = f"{held}\n{self.synthesis.origin} x{self.scale} {self.synthesis.settings}"
+        return hashlib.sha256(made.encode()).hexdigest()
+
+    def __getitem__(self, index: int) -> Sample:
+        pair = self.pairs[index]
+        if pair.gt is None:
+            only = read_image(_known(pair.lq), pixel_limit=self.pixel_limit)
+            return Sample(lq=to_tensor(only.pixels), name=pair.name, notes=only.notes)
+        lq, gt, notes = read_pair(pair, self.scale, self.synthesis, self.pixel_limit)
+        return Sample(lq=to_tensor(lq), gt=to_tensor(gt), name=pair.name, notes=notes)
+
+
+# ----------------------------------------------------------------------------------------------------------- training
+
+
+class TrainingSet(Dataset[Sample]):
+    """Random patches of image pairs, flipped and turned; the crop and the turn are functions of the :class:`Draw`.
+
+    Args:
+        pairs: its images, all with gt.
+        scale: magnification from lq to gt.
+        patch_size: side of a patch in gt pixels.
+        augment: flip and turn patches by quarters, each with probability 1/2.
+        seed: of all draws.
+        cache_mb: MiB of decoded 8-bit images to keep in memory; images beyond it are decoded each time they are drawn.
+        synthesis: makes lq where the pairs have none, once per image and before the crop.
+        pixel_limit: larger images are refused.
+
+    Raises:
+        InputError: there is no image, one is smaller than a patch, gt is not ``scale`` times lq, or ``patch_size`` is
+            no multiple of ``scale``.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        *,
+        scale: int,
+        patch_size: int,
+        augment: bool = True,
+        seed: int = 0,
+        cache_mb: int = 1024,
+        synthesis: Synthesis | None = None,
+        pixel_limit: int = PIXEL_LIMIT,
+    ) -> None:
+        self.pairs = list(pairs)
+        self.scale = scale
+        self.patch = patch_size // scale
+        self.augment = augment
+        self.seed = seed
+        self.synthesis = synthesis
+        self.pixel_limit = pixel_limit
+        self._room = cache_mb * 2**20
+        self._cache: dict[int, tuple[Pixels, Pixels]] = {}
+        if not self.pairs:
+            raise InputError("there is no image to train on")
+        if patch_size < scale or patch_size % scale:
+            raise InputError(f"patch_size {patch_size} is no multiple of scale {scale}", remedy="choose one that is")
+        for pair in self.pairs:
+            _check_patch(pair, _check_sizes(pair, scale), patch_size)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, draw: Draw) -> Sample:
+        lq, gt = self._decoded(draw.index)
+        rng = draw_rng(self.seed, draw)
+        top, left = (int(rng.integers(side - self.patch + 1)) for side in lq.shape[:2])
+        turns = rng.integers(2, size=3) if self.augment else np.zeros(3, dtype=np.int64)
+        return Sample(
+            lq=to_tensor(_turned(_window(lq, top, left, self.patch), turns)),
+            gt=to_tensor(_turned(_window(gt, top * self.scale, left * self.scale, self.patch * self.scale), turns)),
+            name=self.pairs[draw.index].name,
+        )
+
+    def preload(self) -> None:
+        """Decodes images until the cache is full, so that workers forked afterwards share one copy."""
+        for index in range(len(self.pairs)):
+            if self._room <= 0:
+                break
+            self._decoded(index)
+
+    def _decoded(self, index: int) -> tuple[Pixels, Pixels]:
+        if index in self._cache:
+            return self._cache[index]
+        lq, gt, _ = read_pair(self.pairs[index], self.scale, self.synthesis, self.pixel_limit)
+        if self._room >= lq.nbytes + gt.nbytes:
+            self._room -= lq.nbytes + gt.nbytes
+            self._cache[index] = lq, gt
+        return lq, gt
+
+
+def _window(image: Pixels, top: int, left: int, side: int) -> Pixels:
+    return image[top : top + side, left : left + side]
+
+
+def _turned(patch: Pixels, turns: NDArray[np.int64]) -> Pixels:
+    """Mirrored left to right, upside down and along the diagonal, each if asked for: all eight positions."""
+    mirrored, flipped, transposed = turns
+    out = patch[:: -1 if flipped else 1, :: -1 if mirrored else 1]
+    return np.ascontiguousarray(out.transpose(1, 0, 2) if transposed else out)
+
+
+# ------------------------------------------------------------------------------------------------------------- reading
+
+
+def read_pair(
+    pair: Pair, scale: int, synthesis: Synthesis | None = None, pixel_limit: int = PIXEL_LIMIT
+) -> tuple[Pixels, Pixels, tuple[str, ...]]:
+    """Reads a pair that has a gt: lq (h,w,3), gt (s*h,s*w,3) and what was done to them.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    gt, notes = read_image(_known(pair.gt), pixel_limit=pixel_limit)
+    if pair.lq is not None:
+        lq, more = read_image(pair.lq, pixel_limit=pixel_limit)
+        height, width = (side * scale for side in lq.shape[:2])
+        notes += tuple(note for note in more if note not in notes)
+    else:
+        height, width = (side - side % scale for side in gt.shape[:2])
+    if gt.shape[:2] != (height, width):
+        gt = np.ascontiguousarray(gt[:height, :width])
+        notes += (f"gt cropped to a multiple of {scale}",)
+    if pair.lq is None:
+        lq = _synthesised(synthesis, gt)
+    return lq, gt, notes
+
+
+def _synthesised(synthesis: Synthesis | None, gt: Pixels) -> Pixels:
+    if synthesis is None:
+        raise ValueError("the pair has no lq and nothing says how to make one")
+    return synthesis.make(gt)
+
+
+def _known(path: Path | None) -> Path:
+    if path is None:
+        raise ValueError("the pair lacks a file that it must have")
+    return path
+
+
+def _check_names(set_name: str, pairs: Sequence[Pair]) -> None:
+    if not pairs:
+        raise InputError("the test set has no image", where=set_name)
+    seen: dict[str, Pair] = {}
+    for pair in pairs:
+        safe_name(pair.name, kind="name of an image")
+        if pair.name in seen:
+            raise InputError(
+                f"two images are called '{pair.name}': {seen[pair.name].file.name} and {pair.file.name}",
+                where=pair.file.parent,
+                remedy="rename or remove one of them",
+            )
+        seen[pair.name] = pair
+
+
+def _check_sizes(pair: Pair, scale: int, *, crop_gt: bool = False) -> tuple[int, int]:
+    """Height and width of the gt that will be used (of lq where there is no gt), from the files' headers."""
+    if pair.gt is None:
+        return read_size(_known(pair.lq))
+    height, width = read_size(pair.gt)
+    if pair.lq is None:
+        if min(height, width) < scale:
+            raise InputError(f"{height} x {width} is too small for scale {scale}", where=pair.gt)
+        return height - height % scale, width - width % scale
+    lq = read_size(pair.lq)
+    wanted = (lq[0] * scale, lq[1] * scale)
+    over = (height - wanted[0], width - wanted[1])
+    if over != (0, 0) and not (crop_gt and min(over) >= 0 and max(over) < scale):
+        raise InputError(
+            f"gt is {height} x {width}, not {scale} times its lq of {lq[0]} x {lq[1]} ({pair.lq.name})",
+            where=pair.gt,
+            remedy=f"use the lq made from this gt at scale {scale}, with gt cropped to a multiple of {scale} first",
+        )
+    return wanted
+
+
+def _check_patch(pair: Pair, size: tuple[int, int], patch_size: int) -> None:
+    if min(size) < patch_size:
+        raise InputError(
+            f"a patch of {patch_size} does not fit into {size[0]} x {size[1]}",
+            where=pair.file,
+            remedy="set a smaller patch_size or leave the image out",
+        )
