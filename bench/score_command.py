@@ -1,0 +1,227 @@
+"""``srbench score``: any folder of images, scored under a protocol; made by whatever method, anywhere in the world."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import itertools
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from srbench import __version__
+from srbench.environment import environment, git_revision, now
+from srbench.errors import InputError
+from srbench.images import PIXEL_LIMIT, fingerprint, list_images
+from srbench.naming import printable, safe_name, unknown_name
+from srbench.pairing import pair
+from srbench.protocol import Protocol, load_protocol
+from srbench.records import (
+    SCHEMA,
+    Cost,
+    ImageRow,
+    MetricResult,
+    RunRecord,
+    record_folder,
+    run_fingerprint,
+    write_record,
+)
+from srbench.records.atomic import write_whole
+from srbench.records.codec import rows_to_csv
+from srbench.scoring import Scorer, score_folders, summarise
+
+_CLASS_PATH = "srbench.score_command"
+
+
+def run(argv: Sequence[str]) -> int:
+    """Score a folder, print a table, and on demand write per-image scores and a record for the leaderboard.
+
+    Args:
+        argv: what follows ``srbench score`` on the command line.
+
+    Returns:
+        The exit status, 0.
+
+    Raises:
+        InputError: an unknown option, protocol or device, images that cannot be read, paired or scored.
+    """
+    options = _options(argv)
+    protocol = load_protocol(options.protocol)
+    scorer = Scorer(protocol, options.device)
+    _can_score(scorer, options.ref is not None)
+    rows = score_folders(
+        options.sr_dir, options.ref, scorer, scale=options.scale, pixel_limit=options.pixel_limit, progress=_counter()
+    )
+    results = summarise(rows, scorer)
+    # A CSV on standard output is for another program; the table steps aside.
+    print(_table(results, protocol, len(rows)), file=sys.stderr if options.csv == "-" else sys.stdout)
+    _write_csv(options.csv, rows, [name for name in results if name not in scorer.missing])
+    if options.out is not None:
+        path = _write_record(options, protocol, rows, results)
+        print(f"record: {printable(str(path))}", file=sys.stderr if options.csv == "-" else sys.stdout)
+    return 0
+
+
+def _options(argv: Sequence[str]) -> argparse.Namespace:
+    parser = _parser()
+    options, rest = parser.parse_known_args(list(argv))
+    if rest:
+        valid = [text for action in parser._actions for text in action.option_strings]
+        raise unknown_name("option", rest[0].split("=")[0], valid, where="srbench score")
+    if options.out is not None:
+        needed = {"--method": options.method, "--set": options.set, "--scale": options.scale}
+        absent = [option for option, value in needed.items() if value is None]
+        if absent:
+            raise InputError("a record needs a method, a test set and a scale", remedy=f"add {' '.join(absent)}")
+        if options.lq is not None and options.ref is None:
+            raise InputError("--lq names the other half of --ref", remedy="add --ref GT_DIR")
+        safe_name(options.method, kind="method name")
+        safe_name(options.set, kind="test set name")
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="srbench score",
+        description="Score a folder of finished images under a protocol, against the images of the same names.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("sr_dir", metavar="SR_DIR", help="folder of the images to score")
+    parser.add_argument("--ref", metavar="GT_DIR", help="folder of the references; without it, no-reference metrics")
+    parser.add_argument("--protocol", default="y219_crop4", help="name of a shipped protocol or path (%(default)s)")
+    parser.add_argument("--csv", metavar="PATH", help="write the scores per image; - is standard output")
+    parser.add_argument("--device", default="cpu", help="where metrics with networks run (%(default)s)")
+    parser.add_argument("--pixel-limit", type=_positive, default=PIXEL_LIMIT, help="largest image taken (%(default)s)")
+    parser.add_argument("--out", metavar="DIR", help="write a record there, for srbench leaderboard --records DIR")
+    parser.add_argument(
+        "--lq", metavar="LQ_DIR", help="with --out: the lq of --ref; the row then ranks with `srbench test` on this set"
+    )
+    parser.add_argument("--method", metavar="NAME", help="the row's name, with --out")
+    parser.add_argument("--set", metavar="NAME", help="the test set's name, with --out")
+    parser.add_argument(
+        "--scale", type=_positive, metavar="N", help="magnification; also crops gt to a multiple of it where needed"
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _can_score(scorer: Scorer, has_gt: bool) -> None:
+    """Refuse before the first image is read, not after the last."""
+    able = [m for name, m in scorer.metrics.items() if name not in scorer.missing]
+    if not able:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in scorer.missing.items())
+        raise InputError(
+            f"no metric of the protocol can be computed here ({reasons})",
+            where=scorer.protocol.name,
+            remedy="see srbench doctor",
+        )
+    if not has_gt and all(metric.kind == "full_reference" for metric in able):
+        raise InputError("every metric needs a reference", where=scorer.protocol.name, remedy="add --ref GT_DIR")
+
+
+def _counter() -> Callable[[ImageRow], None]:
+    """Counts images on one line of a terminal; silent in pipes and logs."""
+    numbers = itertools.count(1)
+
+    def count(row: ImageRow) -> None:
+        if sys.stderr.isatty():
+            print(f"{next(numbers)} scored", end="\r", file=sys.stderr, flush=True)
+
+    return count
+
+
+def _table(results: dict[str, MetricResult], protocol: Protocol, images: int) -> str:
+    lines = [("metric", "mean", "95 % interval", "n"), *(_line(name, result) for name, result in results.items())]
+    widths = [max(len(line[column]) for line in lines) for column in range(4)]
+    shown = [
+        f"{name:<{widths[0]}}  {mean:>{widths[1]}}  {interval:<{widths[2]}}  {n:>{widths[3]}}"
+        for name, mean, interval, n in lines
+    ]
+    missing = [f"{name} is missing: {printable(r.missing)}" for name, r in results.items() if r.missing is not None]
+    return "\n".join([f"protocol {protocol.name} version {protocol.version}, {images} images", *shown, *missing])
+
+
+def _line(name: str, result: MetricResult) -> tuple[str, str, str, str]:
+    mean = "-" if result.mean is None else f"{result.mean:.4f}"
+    known = result.ci_low is not None and result.ci_high is not None
+    return name, mean, f"{result.ci_low:.4f} to {result.ci_high:.4f}" if known else "-", str(result.n)
+
+
+def _write_csv(target: str | None, rows: Sequence[ImageRow], names: Sequence[str]) -> None:
+    if target is None:
+        return
+    text = rows_to_csv(rows, names)
+    if target == "-":
+        sys.stdout.write(text)
+    else:
+        write_whole(Path(target), text.encode())
+
+
+def _write_record(
+    options: argparse.Namespace, protocol: Protocol, rows: Sequence[ImageRow], results: dict[str, MetricResult]
+) -> Path:
+    # What came in takes the place of a configuration: other images are another run.
+    config = fingerprint((path.stem, path) for path in list_images(options.sr_dir))
+    inputs = {
+        "method": options.method,
+        "class_path": _CLASS_PATH,
+        "config_sha256": config,
+        "weights_sha256": None,
+        "testset_fingerprint": _set_fingerprint(options, rows),
+        "scale": options.scale,
+        "protocol_sha256": protocol.sha256,
+    }
+    identity = run_fingerprint(**inputs)
+    record = RunRecord(
+        **inputs,
+        schema=SCHEMA,
+        stage=None,
+        test_set=options.set,
+        n=len(rows),
+        lq_origin="unknown" if options.lq is None else "files",
+        source="",
+        licence="",
+        protocol=protocol.name,
+        protocol_version=protocol.version,
+        metrics=results,
+        cost=Cost(),
+        environment=environment(threads=1, processes=1, device=options.device),
+        srbench_version=__version__,
+        git_revision=git_revision(),
+        date=now(),
+        fingerprint=identity,
+        notes=(
+            "finished images, scored by srbench score",
+            *(f"{row.name}: {note}" for row in rows for note in row.notes),
+        ),
+    )
+    folder = record_folder(
+        Path(options.out),
+        protocol=protocol.name,
+        test_set=options.set,
+        scale=options.scale,
+        method=options.method,
+        fingerprint=identity,
+    )
+    return write_record(folder, record, rows)
+
+
+def _set_fingerprint(options: argparse.Namespace, rows: Sequence[ImageRow]) -> str:
+    """As :class:`srbench.datasets.TestSet` has it: over names and bytes of each gt, and of its lq where known.
+
+    Without references nothing but the names is known of the set.
+    """
+    if options.ref is None:
+        return hashlib.sha256(json.dumps([row.name for row in rows]).encode()).hexdigest()
+    references = list_images(options.ref)
+    if options.lq is None:
+        return fingerprint((f"gt/{gt.stem}", gt) for gt in references)
+    halves = pair(list_images(options.lq), references)
+    return fingerprint(file for lq, gt in halves for file in ((f"gt/{gt.stem}", gt), (f"lq/{gt.stem}", lq)))
