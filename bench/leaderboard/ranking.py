@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -121,8 +122,14 @@ def build_leaderboard(entries: Iterable[Entry], rank_by: str | None = None) -> L
         key = (r.test_set, r.scale, r.protocol, r.protocol_version, r.protocol_sha256, r.testset_fingerprint)
         parts[key].append(entry)
     names = _group_names(parts)
-    groups = tuple(_group(names[key], parts[key], rank_by) for key in sorted(parts))
+    groups = tuple(_group(names[key], parts[key], rank_by) for key in sorted(parts, key=_reading_order))
     return Leaderboard(groups, tuple(dict.fromkeys(_remarks(groups, rank_by))))
+
+
+def _reading_order(key: tuple[str, int, str, int, str, str]) -> tuple[object, ...]:
+    """Set5 before Set14: digits in a set's name count as numbers."""
+    parts = re.split(r"([0-9]+)", key[0].lower())
+    return [(int(part), "") if i % 2 else (0, part) for i, part in enumerate(parts)], key
 
 
 def _group_names(keys: Iterable[tuple[str, int, str, int, str, str]]) -> dict[object, tuple[str, str]]:

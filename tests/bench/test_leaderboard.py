@@ -60,6 +60,12 @@ def test_the_order_of_records_does_not_matter(make_entry: MakeEntry) -> None:
         assert [f(build_leaderboard(entries)) for f in (to_csv, to_markdown, to_text)] == wanted
 
 
+def test_sets_stand_in_reading_order(make_entry: MakeEntry) -> None:
+    sets = ["Set14", "5", "BSD100", "Set5", "Set14b", "set2"]
+    board = build_leaderboard([make_entry({"psnr_y219": [30.0]}, test_set=name) for name in sets])
+    assert [group.test_set for group in board.groups] == ["5", "BSD100", "set2", "Set5", "Set14", "Set14b"]
+
+
 def test_ranks_and_tie_groups(make_entry: MakeEntry) -> None:
     entries = [
         make_entry({"psnr_y219": shifted(gap, noise)}, method=name)
