@@ -11,10 +11,15 @@ import pytest
 import torch
 
 from srbench.datamodules.degradations import imresize, modcrop
+from srbench.datamodules.degradations.imresize import Border
 from srbench.images import list_images, luma_y219, read_image, to_tensor, to_uint8
 from srbench.metrics.psnr import psnr
 
-SETS = {"Set5": ("symmetric", 5), "Set14": ("replicate", 14), "BSD100": ("replicate", 100)}
+SETS: dict[str, tuple[Border, int]] = {
+    "Set5": ("symmetric", 5),
+    "Set14": ("replicate", 14),
+    "BSD100": ("replicate", 100),
+}
 
 
 def planes(path: Path) -> torch.Tensor:
@@ -53,7 +58,7 @@ def test_bicubic_upscaling_has_the_known_psnr(shared: Path, name: str, as_float:
     assert np.mean(values[1]) == pytest.approx(as_bytes, abs=1e-4)
 
 
-def exact_pass(line: list[Fraction], scale: Fraction, border: str, antialias: bool) -> list[Fraction]:
+def exact_pass(line: list[Fraction], scale: Fraction, border: Border, antialias: bool) -> list[Fraction]:
     """One line of samples resized by the definition, one output after the other, in rational arithmetic."""
     stretch = min(scale, Fraction(1)) if antialias else Fraction(1)
     result = []
@@ -75,7 +80,7 @@ def exact_pass(line: list[Fraction], scale: Fraction, border: str, antialias: bo
     return result
 
 
-def outside(index: int, length: int, border: str) -> int:
+def outside(index: int, length: int, border: Border) -> int:
     if border == "replicate":
         return min(max(index, 0), length - 1)
     while not 0 <= index < length:
@@ -83,7 +88,7 @@ def outside(index: int, length: int, border: str) -> int:
     return index
 
 
-def exact(image: np.ndarray, scale: Fraction, border: str, *, rounded: bool, antialias: bool = True) -> np.ndarray:
+def exact(image: np.ndarray, scale: Fraction, border: Border, *, rounded: bool, antialias: bool = True) -> np.ndarray:
     lines = [[Fraction(int(v)) for v in row] for row in image]
     for _ in range(2):  # columns of pixels first: transpose, resize each line, and so again
         lines = [exact_pass(list(line), scale, border, antialias) for line in zip(*lines, strict=True)]
@@ -96,7 +101,7 @@ def exact(image: np.ndarray, scale: Fraction, border: str, *, rounded: bool, ant
 @pytest.mark.parametrize(
     "scale", [Fraction(1, 4), Fraction(1, 3), Fraction(1, 2), Fraction(3, 4), Fraction(1), Fraction(3, 2), 2, 3, 4]
 )
-def test_equals_exact_arithmetic(scale: Fraction, border: str) -> None:
+def test_equals_exact_arithmetic(scale: Fraction, border: Border) -> None:
     scale = Fraction(scale)
     image = np.random.default_rng(7).integers(0, 256, (13, 10), dtype=np.uint8)
     bytewise = imresize(torch.from_numpy(image), float(scale), border=border)
@@ -113,7 +118,7 @@ def test_without_antialiasing_the_kernel_is_not_stretched() -> None:
 
 
 @pytest.mark.parametrize("border", ["symmetric", "replicate"])
-def test_an_image_smaller_than_the_kernel_folds_several_times(border: str) -> None:
+def test_an_image_smaller_than_the_kernel_folds_several_times(border: Border) -> None:
     image = np.array([[0, 255], [90, 13]], dtype=np.uint8)
     made = imresize(torch.from_numpy(image), 1 / 4, border=border).numpy()
     assert np.array_equal(made, exact(image, Fraction(1, 4), border, rounded=True))
