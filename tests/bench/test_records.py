@@ -343,6 +343,26 @@ def test_a_lock_held_too_long_is_told_and_one_left_behind_is_not_in_the_way(
     write_record(tmp_path, make_record(), ROWS)
 
 
+def test_the_lock_of_a_file_that_is_gone_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A waits on the file that B unlinks on its way out; C has locked a fresh one: A must go on waiting."""
+    from srbench.records import atomic
+
+    lock, held, real = tmp_path / ".lock", [], atomic._try_lock
+
+    def others_come_first(handle: int) -> bool:
+        if not held:
+            lock.unlink()
+            held.append(os.open(lock, os.O_RDWR | os.O_CREAT))
+            assert real(held[0])
+        return real(handle)
+
+    monkeypatch.setattr(atomic, "_try_lock", others_come_first)
+    with pytest.raises(InputError, match="another process"), atomic.locked(tmp_path, patience=0.1):
+        pass
+    assert lock.exists(), "C's lock is left alone"
+    os.close(held[0])
+
+
 # The journal.
 
 
