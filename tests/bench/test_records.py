@@ -347,7 +347,8 @@ def test_the_lock_of_a_file_that_is_gone_is_no_lock(tmp_path: Path, monkeypatch:
     """A waits on the file that B unlinks on its way out; C has locked a fresh one: A must go on waiting."""
     from srbench.records import atomic
 
-    lock, held, real = tmp_path / ".lock", [], atomic._try_lock
+    lock, real = tmp_path / ".lock", atomic._try_lock
+    held: list[int] = []
 
     def others_come_first(handle: int) -> bool:
         if not held:
