@@ -1,0 +1,253 @@
+"""Residual state space blocks: a Mamba network over the raster of an image.
+
+Lei et al., "DVMSR: Distillated Vision Mamba for Efficient Super-Resolution", CVPRW 2024, as its released code computes
+it. Paper and code disagree in two places, and the published weights need the code's way: a block has **no** skip around
+its mixer (the paper's figure draws one), and stochastic depth drops the whole stream before the normalisation, not a
+residual branch. The scan runs one way, row by row.
+
+Tokens stay (B,N,d) throughout, which is an image in channels-last memory: no transposition is ever copied.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srbench.errors import InputError
+from srbench.modules.nets.selective_scan import selective_scan
+
+RGB_MEAN = (0.4488, 0.4371, 0.4040)
+"""Mean colour of DIV2K's training images in [0,1]; not part of the published state dicts."""
+
+Upsampler = Literal["pixelshuffle", "pixelshuffledirect"]
+
+
+class StreamDrop(nn.Module):
+    """Stochastic depth on the whole stream: in training a sample becomes zero with probability ``rate``.
+
+    What is kept is divided by ``1 - rate``.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,N,d) to the same."""
+        if not self.training or self.rate == 0.0:
+            return x
+        keep = 1.0 - self.rate
+        return x * (x.new_empty(x.shape[0], 1, 1).bernoulli_(keep) / keep)
+
+
+class MambaMixer(nn.Module):
+    """The mixer of Mamba (Gu & Dao 2023) in mamba_ssm 1.x's key layout, on (B,N,d) tokens.
+
+    Args:
+        dim: channels d.
+        states: state size per channel.
+        kernel: taps of the causal convolution.
+        expand: inner width over d.
+    """
+
+    def __init__(self, dim: int, states: int = 16, kernel: int = 4, expand: int = 2) -> None:
+        super().__init__()
+        inner = expand * dim
+        self.states = states
+        self.rank = math.ceil(dim / 16)
+        self.in_proj = nn.Linear(dim, 2 * inner, bias=False)
+        self.conv1d = nn.Conv1d(inner, inner, kernel, groups=inner, padding=kernel - 1)
+        self.x_proj = nn.Linear(inner, self.rank + 2 * states, bias=False)
+        self.dt_proj = nn.Linear(self.rank, inner)
+        self.out_proj = nn.Linear(inner, dim, bias=False)
+        self.A_log = nn.Parameter(torch.arange(1, states + 1, dtype=torch.float32).log().repeat(inner, 1))
+        self.D = nn.Parameter(torch.ones(inner))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,N,d) to the same."""
+        u, z = self.in_proj(x).chunk(2, -1)
+        u = F.silu(self._causal_conv(u))
+        rank_dt, b, c = self.x_proj(u).split((self.rank, self.states, self.states), -1)
+        delta = F.linear(rank_dt, self.dt_proj.weight)  # its bias goes into the scan, before the softplus
+        y = selective_scan(
+            u.transpose(1, 2),
+            delta.transpose(1, 2),
+            -torch.exp(self.A_log),
+            b.transpose(1, 2),
+            c.transpose(1, 2),
+            D=self.D,
+            z=z.transpose(1, 2),
+            delta_bias=self.dt_proj.bias,
+            delta_softplus=True,
+        )
+        return self.out_proj(y.transpose(1, 2))
+
+    def _causal_conv(self, u: Tensor) -> Tensor:
+        """Depthwise, each output sees itself and the taps before it; (B,N,inner) to the same."""
+        # As a 2-D convolution over channels-last memory the tokens are read as they lie: six times conv1d's speed.
+        pad = self.conv1d.padding[0]
+        rows = u.transpose(1, 2).unsqueeze(2)
+        out = F.conv2d(
+            rows, self.conv1d.weight.unsqueeze(2), self.conv1d.bias, padding=(0, int(pad)), groups=u.shape[-1]
+        )
+        return out[..., : u.shape[1]].squeeze(2).transpose(1, 2)
+
+
+class MambaBlock(nn.Module):
+    """mixer(norm(drop(x))): no skip, see the head of this file."""
+
+    def __init__(self, dim: int, drop: float) -> None:
+        super().__init__()
+        self.drop = StreamDrop(drop)
+        self.norm = nn.LayerNorm(dim, eps=1e-5)
+        self.mixer = MambaMixer(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,N,d) to the same."""
+        return self.mixer(self.norm(self.drop(x)))
+
+
+class BlockGroup(nn.Module):
+    """Mamba blocks in a row; exists for the published key layout."""
+
+    def __init__(self, dim: int, drops: Sequence[float]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(MambaBlock(dim, drop) for drop in drops)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,N,d) to the same."""
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class RSSB(nn.Module):
+    """Residual state space block: x + conv3x3(blocks(x))."""
+
+    def __init__(self, dim: int, drops: Sequence[float]) -> None:
+        super().__init__()
+        self.residual_group = BlockGroup(dim, drops)
+        self.conv = nn.Conv2d(dim, dim, 3, padding=1)
+
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        """(B,height*width,d) to the same."""
+        return x + to_tokens(self.conv(to_image(self.residual_group(x), height, width)))
+
+
+class TokenNorm(nn.Module):
+    """A layer norm under the published name ``patch_embed.norm``."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim, eps=1e-5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,N,d) to the same."""
+        return self.norm(x)
+
+
+class RSSBNet(nn.Module):
+    """Super-resolution by residual state space blocks.
+
+    Sizes in use: d 60, four groups, ``pixelshuffledirect`` (424,428 parameters); d 180, four groups, ``pixelshuffle``
+    (3,651,159); d 192, eight groups, ``pixelshuffle`` (7,432,131).
+
+    Args:
+        scale: 2, 3, 4 or 8.
+        dim: channels d.
+        depths: Mamba blocks per group.
+        upsampler: ``pixelshuffle`` (two steps at 64 channels) or ``pixelshuffledirect`` (one convolution).
+        drop_path: rate of stochastic depth at the last block, rising linearly from 0.
+
+    Raises:
+        InputError: another scale.
+    """
+
+    rgb_mean: Tensor
+
+    def __init__(
+        self,
+        scale: int = 4,
+        dim: int = 60,
+        depths: Sequence[int] = (2, 2, 2, 2),
+        upsampler: Upsampler = "pixelshuffledirect",
+        drop_path: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("rgb_mean", torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
+        drops = iter(rising(drop_path, sum(depths)))
+        self.conv_first = nn.Conv2d(3, dim, 3, padding=1)
+        self.patch_embed = TokenNorm(dim)
+        self.layers = nn.ModuleList(RSSB(dim, [next(drops) for _ in range(depth)]) for depth in depths)
+        self.norm_f = nn.LayerNorm(dim, eps=1e-5)
+        self.conv_after_body = nn.Conv2d(dim, dim, 3, padding=1)
+        self.direct = upsampler == "pixelshuffledirect"
+        if self.direct:
+            self.upsample = nn.Sequential(nn.Conv2d(dim, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale))
+        else:
+            self.conv_before_upsample = nn.Sequential(nn.Conv2d(dim, 64, 3, padding=1), nn.LeakyReLU(0.01))
+            self.upsample = _by_steps(64, scale)
+            self.conv_last = nn.Conv2d(64, 3, 3, padding=1)
+        self.apply(_initialise)
+
+    def forward(self, lq: Tensor) -> Tensor:
+        """Upscales ``lq`` (B,3,h,w) in [0,1] to (B,3,scale*h,scale*w), not clamped."""
+        shallow = self.conv_first((lq - self.rgb_mean).contiguous(memory_format=torch.channels_last))
+        x = self.conv_after_body(self.deep(shallow)) + shallow
+        if not self.direct:
+            x = self.conv_before_upsample(x)
+        x = self.upsample(x)
+        return (x if self.direct else self.conv_last(x)) + self.rgb_mean
+
+    def deep(self, shallow: Tensor) -> Tensor:
+        """The groups over the image as a sequence, row by row; (B,d,h,w) to the same."""
+        height, width = shallow.shape[-2:]
+        x = self.patch_embed(to_tokens(shallow))
+        for layer in self.layers:
+            x = layer(x, height, width)
+        return to_image(self.norm_f(x), height, width)
+
+
+def to_tokens(image: Tensor) -> Tensor:
+    """(B,d,h,w) to (B,h*w,d); no copy from channels-last memory."""
+    return image.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def to_image(tokens: Tensor, height: int, width: int) -> Tensor:
+    """(B,h*w,d) to (B,d,h,w) in channels-last memory, without a copy."""
+    return tokens.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+
+
+def rising(last: float, count: int) -> list[float]:
+    """``count`` rates from 0 to ``last`` in equal steps.
+
+    >>> rising(0.5, 3)
+    [0.0, 0.25, 0.5]
+    """
+    return [last * i / max(count - 1, 1) for i in range(count)]
+
+
+def _by_steps(features: int, scale: int) -> nn.Sequential:
+    steps = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}.get(scale)
+    if steps is None:
+        raise InputError(f"this network has no x{scale}", remedy="use scale 2, 3, 4 or 8")
+    layers: list[nn.Module] = []
+    for step in steps:
+        layers += [nn.Conv2d(features, features * step**2, 3, padding=1), nn.PixelShuffle(step)]
+    return nn.Sequential(*layers)
+
+
+def _initialise(module: nn.Module) -> None:
+    """The released code's initialisation: every linear layer at std 0.02 and bias 0.
+
+    It so erases Mamba's own initialisation of the step sizes (``dt_proj``); training from scratch starts that way too.
+    """
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
