@@ -48,6 +48,8 @@ def read(argv: Sequence[str]) -> Invocation:
     folder = run_folder(stack, rest)
     if value_of(stack, rest, "trainer.default_root_dir") is None:
         stack = overlay(stack, {"trainer": {"default_root_dir": folder}})
+    if not any(token.startswith("--trainer.logger") for token in rest) and "logger" not in stack.get("trainer", {}):
+        stack = overlay(stack, {"trainer": {"logger": _default_logger(folder) if subcommand == "fit" else False}})
     invocation = Invocation(subcommand, stack, rest)
     _settle_checkpoint(invocation, Path(folder))
     return invocation
@@ -95,6 +97,11 @@ def newest_checkpoint(folder: Path) -> Path | None:
     """The newest ``last*.ckpt`` of a run folder."""
     found = sorted((folder / "checkpoints").glob("last*.ckpt"), key=lambda p: p.stat().st_mtime_ns)
     return found[-1] if found else None
+
+
+def _default_logger(folder: str) -> dict[str, Any]:
+    """Losses and metrics as ``<run>/logs/version_<k>/metrics.csv``."""
+    return {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": folder, "name": "logs"}}
 
 
 def _split_configs(tokens: Sequence[str]) -> tuple[list[str], list[str]]:

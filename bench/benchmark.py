@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info
 
 from srbench.contracts import Batch, SetInfo
 from srbench.datamodule import SRDataModule
@@ -81,7 +80,9 @@ class Benchmark(Callback):
             return
         module, data = _ours(trainer, pl_module)
         module.prepare()
-        self._tell_unavailable()
+        if trainer.is_global_zero:
+            for metric, reason in self.scorer.missing.items():
+                print(f"{metric} cannot be computed here: {reason}")
         subject = self._subject(trainer, module)
         self._evaluations = [
             Evaluation(subject, s.info, self.scorer, self._root(trainer), trainer.global_rank, self.force)
@@ -89,12 +90,12 @@ class Benchmark(Callback):
         ]
         for found in self._evaluations:
             _same_scale(module, found.info)
-        mine = [e.earlier() for e in self._evaluations] if trainer.is_global_zero else None
+        mine = [e.earlier() for e in self._evaluations] if trainer.is_global_zero else []
         self._earlier = trainer.strategy.broadcast(mine)
         for evaluation, done in zip(self._evaluations, self._earlier, strict=True):
             data.mark_done(evaluation.info.name, done.keys())
-            if done:
-                rank_zero_info(f"{evaluation.info.name}: {len(done)} of {evaluation.info.count} images scored already")
+            if done and trainer.is_global_zero:
+                print(f"{evaluation.info.name}: {len(done)} of {evaluation.info.count} images scored already")
 
     def on_test_batch_end(
         self,
@@ -237,7 +238,7 @@ class Benchmark(Callback):
         reference = self._root(trainer) / "reference" / _set_folder(evaluation.info)
         for kind in ("lq", "gt"):
             if kind in batch and not (reference / f"{file}_{kind}.png").exists():
-                write_png(reference / f"{file}_{kind}.png", to_uint8(batch[kind][i]))  # type: ignore[literal-required]
+                write_png(reference / f"{file}_{kind}.png", to_uint8(batch[kind][i]))
 
     def _cost(self, trainer: Trainer, pl_module: LightningModule) -> Cost:
         module = pl_module
@@ -251,10 +252,6 @@ class Benchmark(Callback):
             tile=module.tile,
             threads=torch.get_num_threads(),
         )
-
-    def _tell_unavailable(self) -> None:
-        for metric, reason in self.scorer.missing.items():
-            rank_zero_info(f"{metric} cannot be computed here: {reason}")
 
 
 def summary_line(record: RunRecord) -> str:

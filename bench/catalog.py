@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,7 +75,9 @@ def read_config(name: str) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         place = getattr(error, "problem_mark", None)
         line = f" (line {place.line + 1})" if place is not None else ""
-        raise InputError(f"it is not valid YAML{line}", where=name, remedy="check its indentation and colons") from error
+        raise InputError(
+            f"it is not valid YAML{line}", where=name, remedy="check its indentation and colons"
+        ) from error
     if held is None:
         return {}
     if not isinstance(held, dict):
@@ -112,36 +115,64 @@ def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 # ---------------------------------------------------------------------------------------------------- classes
 
 
+SHARED_PARTS = frozenset({"nets", "losses", "degradations"})
+"""Folders of a room that hold parts of its classes, not classes to choose from."""
+
+
 @cache
 def exported(room: str) -> dict[str, Entry]:
-    """Public classes of a room by name, from every file's ``__all__`` and docstrings.
+    """What a room offers: the classes that its files and folders name in ``__all__``, by name; none is imported.
 
-    Only names with a ``class`` statement in the room count, and each is listed once, by its shortest import path.
+    Raises:
+        ImportError: two places export the same name.
     """
-    root = room_folder(room)
     found: dict[str, Entry] = {}
-    files = sorted(root.rglob("*.py"), key=lambda p: (len(p.relative_to(root).parts), p.as_posix()))
-    trees = {file: ast.parse(file.read_text(encoding="utf-8")) for file in files if "__pycache__" not in file.parts}
-    summaries = {
-        node.name: (ast.get_docstring(node) or "").split("\n")[0]
-        for tree in trees.values()
-        for node in tree.body
-        if isinstance(node, ast.ClassDef)
-    }
-    for file, tree in trees.items():
-        parts = file.relative_to(root).with_suffix("").parts
-        module = ".".join(("srbench", room, *(parts[:-1] if parts[-1] == "__init__" else parts)))
-        for name in _dunder_all(tree):
-            if name in summaries and name not in found:
-                found[name] = Entry(name, f"{module}.{name}", summaries[name])
-    return found
+    for child, files in _children(room_folder(room)):
+        trees = [ast.parse(file.read_text(encoding="utf-8"), filename=str(file)) for file in files]
+        summaries = {
+            node.name: (ast.get_docstring(node) or "").split("\n")[0]
+            for tree in trees
+            for node in tree.body
+            if isinstance(node, ast.ClassDef)
+        }
+        for name in _dunder_all(trees[0]):
+            if name in found:
+                raise ImportError(f"srbench.{room}.{name} is exported by {found[name].class_path} and by {child}")
+            if name in summaries:
+                found[name] = Entry(name, f"srbench.{room}.{child}.{name}", summaries[name])
+    return dict(sorted(found.items()))
+
+
+def lazy_room(room: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """``__getattr__`` and ``__dir__`` of a room: ``srbench.<room>.<Class>`` imports the one place that defines it.
+
+    A class joins by being named in its folder's or file's ``__all__``; no shared list is edited.
+    """
+
+    def find(name: str) -> Any:
+        # Dunder names are asked for by the import system itself and never name a class.
+        entry = None if name.startswith("_") else exported(room).get(name)
+        if entry is not None:
+            return getattr(import_module(entry.class_path.rpartition(".")[0]), name)
+        hint = None if name.startswith("_") else nearest(name, exported(room))
+        raise AttributeError(f"srbench.{room} has no {name!r}" + (f"; did you mean {hint!r}?" if hint else ""))
+
+    return find, lambda: sorted(exported(room))
+
+
+def _children(root: Path) -> Iterator[tuple[str, list[Path]]]:
+    """Every file and folder of a room with its Python files, the one that holds ``__all__`` first."""
+    for place in sorted(root.iterdir()):
+        if place.is_dir() and place.name not in SHARED_PARTS and (place / "__init__.py").is_file():
+            inside = (file for file in sorted(place.rglob("*.py")) if file != place / "__init__.py")
+            yield place.name, [place / "__init__.py", *inside]
+        elif place.suffix == ".py" and not place.name.startswith("_"):
+            yield place.stem, [place]
 
 
 def _dunder_all(tree: ast.Module) -> list[str]:
+    """The names in a file's ``__all__``, read and not executed."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
-            try:
-                return [str(name) for name in ast.literal_eval(node.value)]
-            except ValueError:
-                return []
+            return [str(name) for name in ast.literal_eval(node.value)]
     return []

@@ -23,7 +23,9 @@ class CommandParser(argparse.ArgumentParser):
             name = unknown[1].split("=")[0]
             hint = nearest(name, self._option_string_actions)
             raise InputError(
-                f"unknown argument '{name}'", where=self.prog, remedy=f"did you mean '{hint}'?" if hint else "see --help"
+                f"unknown argument '{name}'",
+                where=self.prog,
+                remedy=f"did you mean '{hint}'?" if hint else "see --help",
             )
         choice = re.match(r"argument (\S+): invalid choice: '([^']*)' \(choose from (.*)\)", message)
         if choice:

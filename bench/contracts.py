@@ -1,6 +1,6 @@
 """What travels between the rooms: the batch, and the shapes and ranges it promises.
 
-Every tensor of pixels is float32 RGB in [0,1], channels first: ``lq`` (B,3,h,w), ``gt`` (B,3,s*h,s*w), ``sr`` as ``gt``.
+Every tensor of pixels is float32 RGB in [0,1], channels first: ``lq`` (B,3,h,w); ``gt`` and ``sr`` (B,3,s*h,s*w).
 """
 
 from __future__ import annotations

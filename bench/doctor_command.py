@@ -31,7 +31,10 @@ _EXTRAS = {
     "diffusion": (("diffusers", "transformers", "accelerate", "peft"), "diffusion methods"),
     "wandb": (("wandb",), "Weights & Biases"),
     "arches": (("spandrel_extra_arches",), "published networks under non-commercial licences"),
-    "mamba": (("mamba_ssm", "causal_conv1d"), "CUDA kernels of the selective scan (needs nvcc; ours gives the same numbers)"),
+    "mamba": (
+        ("mamba_ssm", "causal_conv1d"),
+        "CUDA kernels of the selective scan (needs nvcc; ours gives the same numbers)",
+    ),
 }
 
 
@@ -66,7 +69,7 @@ def check_core() -> Iterator[Finding]:
 
 
 def check_torch() -> Iterator[Finding]:
-    """torch and torchvision import together, and what they run on."""
+    """Torch and torchvision import together, and what they run on."""
     try:
         import torch
 

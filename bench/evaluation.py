@@ -167,7 +167,7 @@ class Evaluation:
             date=now(),
             fingerprint=self.fingerprint,
             marks=self.subject.marks,
-            notes=tuple([*self.info.notes, *_image_notes(ordered)]),
+            notes=(*self.info.notes, *_image_notes(ordered)),
         )
 
     def write(self, record: RunRecord, rows: Mapping[str, ImageRow]) -> Path:

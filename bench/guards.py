@@ -73,7 +73,7 @@ class FiniteLoss(Callback):
         Raises:
             InputError: the loss is not finite.
         """
-        every = 1 if trainer.strategy.root_device.type == "cpu" else trainer.log_every_n_steps
+        every = 1 if trainer.strategy.root_device.type == "cpu" else int(getattr(trainer, "log_every_n_steps", 1))
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if trainer.global_step % max(every, 1) or not isinstance(loss, torch.Tensor):
             return

@@ -17,7 +17,16 @@ from srbench.errors import InputError
 from srbench.guards import Checkpoint
 from srbench.naming import nearest
 
-_PLAIN = {"seed_everything", "ckpt_path", "weights_only", "verbose", "return_predictions", "config", "print_config", "help"}
+_PLAIN = {
+    "seed_everything",
+    "ckpt_path",
+    "weights_only",
+    "verbose",
+    "return_predictions",
+    "config",
+    "print_config",
+    "help",
+}
 _SECTIONS: dict[str, Any] = {"trainer": Trainer, "benchmark": Benchmark, "checkpoint": Checkpoint}
 
 
@@ -84,7 +93,9 @@ def class_arguments(class_path: str | None) -> frozenset[str]:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(
-            f"the class cannot be imported ({error})", where=class_path, remedy="check its path; see srbench list methods"
+            f"the class cannot be imported ({error})",
+            where=class_path,
+            remedy="check its path; see srbench list methods",
         ) from error
     added = ArgumentParser(exit_on_error=False).add_class_arguments(found, as_group=False, fail_untyped=False)
     return frozenset(name.split(".")[0] for name in added)

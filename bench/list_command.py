@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from srbench.catalog import config_names, exported
+from srbench.catalog import config_names, exported, read_config
 from srbench.command_parser import CommandParser
-
-_SHARED = ("nets", "losses", "degradations")
 
 
 def methods() -> list[dict[str, str]]:
@@ -78,15 +76,19 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _classes(room: str, config_folder: str) -> list[dict[str, str]]:
-    shipped = config_names(config_folder)
+    shipped: dict[str, list[str]] = {}
+    for name in config_names(config_folder):
+        section = read_config(name).get("model" if room == "modules" else "data", {})
+        shipped.setdefault(str(section.get("class_path")).rpartition(".")[2], []).append(name)
     rows = []
     for entry in sorted(exported(room).values()):
-        folder = entry.class_path.split(".")[2]
-        if folder in _SHARED:
-            continue
-        mine = [c for c in shipped if c.removeprefix(config_folder).split("/")[0].removesuffix(".yaml") == folder]
         rows.append(
-            {"name": entry.name, "class_path": f"srbench.{room}.{entry.name}", "configs": " ".join(mine), "summary": entry.summary}
+            {
+                "name": entry.name,
+                "class_path": f"srbench.{room}.{entry.name}",
+                "summary": entry.summary,
+                "configs": " ".join(shipped.get(entry.name, ())),
+            }
         )
     return rows
 

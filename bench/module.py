@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypedDict
+from typing import ClassVar, TypedDict
 
 import torch
 from lightning.pytorch import LightningModule
@@ -59,7 +59,9 @@ class SRModule(LightningModule, ABC):
     ) -> None:
         super().__init__()
         if scale < 1:
-            raise InputError(f"scale {scale} is impossible", where="model.init_args.scale", remedy="use 1, 2, 3, 4, ...")
+            raise InputError(
+                f"scale {scale} is impossible", where="model.init_args.scale", remedy="use 1, 2, 3, 4, ..."
+            )
         self.scale = scale
         self.weights = weights
         self.weights_key = weights_key
@@ -84,10 +86,16 @@ class SRModule(LightningModule, ABC):
 
     def parts(self) -> dict[str, nn.Module]:
         """The stage's named networks; ``net`` is the one that makes sr and whose size tables print."""
-        return {"net": self.net}
+        return {"net": self._net}
+
+    @property
+    def _net(self) -> nn.Module:
+        net = self.net
+        assert isinstance(net, nn.Module)
+        return net
 
     def restore(self, batch: Batch) -> Tensor:
-        """sr for a batch, whole or in tiles; a method that needs more of the batch than ``lq`` overrides it."""
+        """Sr for a batch, whole or in tiles; a method that needs more of the batch than ``lq`` overrides it."""
         return tiled(self.upscale, batch["lq"], scale=self.scale, tile=self.tile, overlap=self.tile_overlap)
 
     def warm_up(self, batch: Batch) -> None:
@@ -101,7 +109,7 @@ class SRModule(LightningModule, ABC):
             InputError: the file is missing, unsafe, holds NaN, or belongs to another network.
         """
         state = load_state(path, key=self.weights_key)
-        load_strict(self.net, self.rename_upstream(state), where=path)
+        load_strict(self._net, self.rename_upstream(state), where=path)
 
     def rename_upstream(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Maps the names (and ranges) of published checkpoints onto this network's; the default changes nothing."""
@@ -162,7 +170,3 @@ class SRModule(LightningModule, ABC):
                 where=batch["name"][0],
                 remedy="its scale does not fit its network or files",
             )
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Moves the pixels; names and notes stay where they are."""
-        return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}

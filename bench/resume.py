@@ -15,7 +15,16 @@ from srbench import __version__
 KEY = "srbench"
 """Entry of a checkpoint that belongs to this callback."""
 
-_MOVING = {"last_epoch", "_step_count", "_last_lr", "T_cur", "T_i", "_get_lr_called_within_step", "num_bad_epochs", "best"}
+_MOVING = {
+    "last_epoch",
+    "_step_count",
+    "_last_lr",
+    "T_cur",
+    "T_i",
+    "_get_lr_called_within_step",
+    "num_bad_epochs",
+    "best",
+}
 
 
 class Resume(Callback):
@@ -81,7 +90,7 @@ class Resume(Callback):
 
 
 def _generators() -> dict[str, Any]:
-    name, keys, position, has_gauss, cached = np.random.get_state()
+    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002  the legacy generator is the one being kept
     state: dict[str, Any] = {
         "torch": torch.get_rng_state(),
         "numpy": [str(name), torch.from_numpy(np.asarray(keys, dtype=np.int64)), position, has_gauss, cached],
@@ -95,7 +104,7 @@ def _generators() -> dict[str, Any]:
 def _set_generators(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"].cpu())
     name, keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))  # noqa: NPY002
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     if "cuda" in state and torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():

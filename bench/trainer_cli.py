@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import logging
 import re
 import warnings
 from collections.abc import Sequence
@@ -147,7 +147,9 @@ def _one_line(text: str) -> str:
 
 def _quiet() -> None:
     """Turns off advice that is wrong here: few workers on purpose, shards made by ourselves."""
-    os.environ.setdefault("PL_RECOMMEND", "0")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+        lambda record: "Tip:" not in record.getMessage()
+    )
     for message in (
         ".*does not have many workers.*",
         ".*Using `DistributedSampler` with the dataloaders.*",

@@ -7,7 +7,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = {"bench": "srbench", "modules": "srbench.modules", "datamodules": "srbench.datamodules"}
-CONTRACTS = {"contracts", "images", "module", "weights", "tiling", "errors", "naming", "datamodule", "datasets", "sampling"}
+CONTRACTS = {
+    "catalog",
+    "contracts",
+    "images",
+    "module",
+    "weights",
+    "tiling",
+    "errors",
+    "naming",
+    "datamodule",
+    "datasets",
+    "sampling",
+}
 SHARED_PARTS = {"nets", "losses", "external"}
 TORCH_FREE = (
     "cli", "catalog", "list_command", "command_parser", "naming", "errors", "records", "leaderboard", "statistics",

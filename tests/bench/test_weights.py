@@ -41,7 +41,7 @@ def test_params_ema_is_preferred_and_a_key_decides(tmp_path: Path, state: dict[s
     torch.save({"params": state, "params_ema": ema}, tmp_path / "a.pth")
     assert torch.equal(load_state(tmp_path / "a.pth")["bias"], ema["bias"])
     assert torch.equal(load_state(tmp_path / "a.pth", key="params")["bias"], state["bias"])
-    with pytest.raises(InputError, match="no entry 'generator'.*params"):
+    with pytest.raises(InputError, match=r"no entry 'generator'.*params"):
         load_state(tmp_path / "a.pth", key="generator")
 
 
@@ -93,7 +93,7 @@ def test_missing_file_and_empty_file_of_tensors(tmp_path: Path) -> None:
 def test_nan_weights_are_refused(tmp_path: Path, state: dict[str, torch.Tensor], value: float) -> None:
     state["bias"][1] = value
     torch.save(state, tmp_path / "a.pth")
-    with pytest.raises(InputError, match="NaN or infinity.*bias"):
+    with pytest.raises(InputError, match=r"NaN or infinity.*bias"):
         load_state(tmp_path / "a.pth")
 
 
