@@ -43,7 +43,7 @@ def test_equals_torch(taps: int, length: int, side_by_side: bool) -> None:
 @pytest.mark.parametrize("length", [2, 67])
 def test_gradients_in_float64(activation: str | None, length: int) -> None:
     values = tuple(value.requires_grad_() for value in make(3, length, 4, torch.float64))
-    assert torch.autograd.gradcheck(lambda *arguments: causal_conv1d(*arguments, activation), values)
+    assert torch.autograd.gradcheck(lambda x, weight, bias: causal_conv1d(x, weight, bias, activation), values)
 
 
 def test_gradients_of_slices_equal_torchs() -> None:

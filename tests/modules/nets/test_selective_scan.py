@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-from selective_scan_reference import selective_scan_reference  # type: ignore[import-not-found]
 from torch import Tensor
 
 from srbench.modules.nets import _scan_torch
 from srbench.modules.nets import selective_scan as module
 from srbench.modules.nets.selective_scan import backend, selective_scan
+
+from .selective_scan_reference import selective_scan_reference
 
 NAMES = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias")
 
