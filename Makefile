@@ -22,8 +22,13 @@ $(READY): requirements.lock pyproject.toml setup.py
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 
-demo: install  ## train two minutes, test beside bicubic, print the leaderboard and a page
-	PATH="$(CURDIR)/$(BIN):$$PATH" sh tests/e2e/demo.sh $(RUN_DEMO)
+# A second `make demo` goes on where a killed one stopped, and only prints when there is nothing left to do.
+demo: install  ## train two minutes, test beside bicubic, print a leaderboard and a page
+	$(BIN)/srbench fit --config demo.yaml --ckpt_path last
+	$(BIN)/srbench test --config demo.yaml --ckpt_path last
+	$(BIN)/srbench test --config demo.yaml --model Bicubic
+	@echo
+	$(BIN)/srbench leaderboard --records $(RUN_DEMO) --csv $(RUN_DEMO)/leaderboard.csv --md $(RUN_DEMO)/leaderboard.md --html $(RUN_DEMO)/index.html
 
 test: install  ## every test but the slow ones
 	$(BIN)/python -m pytest -m "not slow" tests

@@ -40,6 +40,11 @@ class Benchmark(Callback):
         threads: intra-op threads of each process while testing. Sums depend on it in their last digits, so it is
             recorded; None leaves torch's choice.
         force: score again what has a record already.
+
+    Attributes:
+        checkpoint: the file given as ``ckpt_path``, whose hash goes into the record; whoever calls ``trainer.test``
+            with a ``ckpt_path`` sets it.
+        records: the records of the last test, in the order of the test sets.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Benchmark(Callback):
         self.save_images = save_images
         self.threads = threads
         self.force = force
+        self.checkpoint: Path | None = None
         self.records: list[RunRecord] = []
         self._scorer: Scorer | None = None
         self._evaluations: list[Evaluation] = []
@@ -83,7 +89,7 @@ class Benchmark(Callback):
         if trainer.is_global_zero:
             for metric, reason in self.scorer.missing.items():
                 print(f"{metric} cannot be computed here: {reason}")
-        subject = self._subject(trainer, module)
+        subject = self._subject(module)
         self._evaluations = [
             Evaluation(subject, s.info, self.scorer, self._root(trainer), trainer.global_rank, self.force)
             for s in data.test_sets
@@ -208,12 +214,11 @@ class Benchmark(Callback):
             scored.append((i, ImageRow(name, self.scorer.score(name, sr, gt), share, notes), sr))
         return scored
 
-    def _subject(self, trainer: Trainer, module: SRModule) -> Subject:
+    def _subject(self, module: SRModule) -> Subject:
         config = {k: v for k, v in dict(module.hparams).items() if k not in ("_instantiator", *module.unhashed)}
         config |= {"scale": module.scale, "tile": module.tile}
-        weights = module.weights_sha256
-        if trainer.ckpt_path is not None:
-            weights = sha256(trainer.ckpt_path)
+        # Lightning restores the checkpoint over the module's weights, but tells no callback which file it is.
+        weights = module.weights_sha256 if self.checkpoint is None else sha256(self.checkpoint)
         return Subject(
             method=self.method or safe_name(module.method, kind="method name"),
             class_path=f"{type(module).__module__}.{type(module).__qualname__}",

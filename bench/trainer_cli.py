@@ -105,6 +105,13 @@ class SRBenchCLI(LightningCLI):
         model = self.config[self.subcommand]["model"]["class_path"].rpartition(".")[2]
         prepare(trainer.get("logger"), folder=str(trainer["default_root_dir"]), group=model)
 
+    def after_instantiate_classes(self) -> None:
+        """Tells the Benchmark callback which checkpoint is tested."""
+        path = self.config[self.subcommand].get("ckpt_path")
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Benchmark) and path:
+                callback.checkpoint = Path(path)
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Adds the callbacks that every run has."""
         self._dump_config()

@@ -10,7 +10,8 @@ import torch
 
 import srbench.modules.pixel as pixel
 from srbench.errors import InputError
-from srbench.weights import read_checkpoint
+from srbench.records import find_records
+from srbench.weights import read_checkpoint, sha256
 
 from .conftest import Run
 
@@ -69,6 +70,17 @@ def test_weights_change_and_the_checkpoint_is_tested(run: Run, training: list[st
     assert "SRResNet on six x4" in remembered.out
     fresh = run("test", *training[:6], *tests, "--benchmark.out", "b").out
     assert remembered.out.split("psnr_y219 ")[1][:7] != fresh.split("psnr_y219 ")[1][:7]
+
+
+def test_another_checkpoint_is_another_record(run: Run, training: list[str], tests: list[str]) -> None:
+    for steps in (2, 4):
+        _fit(run, training, f"run{steps}", steps)
+        run("test", *tests, "--ckpt_path", f"run{steps}/checkpoints/last.ckpt", "--benchmark.out", "a")
+    records = [record for _, record in find_records([Path("a")])]
+    assert sorted(r.weights_sha256 or "" for r in records) == sorted(
+        sha256(f"run{steps}/checkpoints/last.ckpt") for steps in (2, 4)
+    )
+    assert len({r.metrics["psnr_y219"].mean for r in records}) == 2
 
 
 def test_losses_and_metrics_are_logged(run: Run, training: list[str], folder: Path) -> None:
