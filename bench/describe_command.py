@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -64,7 +65,9 @@ def describe(configs: Sequence[str], arguments: Sequence[str], size: tuple[int, 
     invocation = read(["describe", *(f"--config={name}" for name in configs), *arguments])
     invocation.stack = {"model": invocation.stack["model"]} if "model" in invocation.stack else {}
     check_keys(invocation)
-    with torch.device("meta"):
+    with torch.device("meta"), warnings.catch_warnings():
+        # A network whose shape lies in its checkpoint is loaded onto meta, where the values rightly go nowhere.
+        warnings.filterwarnings("ignore", message=".*to a meta parameter.*")
         model = build_model(invocation.stack, invocation.rest)
         parts = model.parts()
     table = part_table(parts)

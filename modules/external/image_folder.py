@@ -154,7 +154,7 @@ class ImageFolder(FixedSR):
             found = self._in(folder, names)
             if missing := [name for name in names if name not in found]:
                 raise _missing(folder, missing, self.suffixes)
-            extra = sorted({p.name for p in list_images(folder)} - {p.name for p in found.values()})
+            extra = sorted({p.name for p in list_images(folder)} - {found[name].name for name in names})
             if extra:
                 raise InputError(
                     f"{len(extra)} images belong to no image of the set, the first is {extra[0]}",

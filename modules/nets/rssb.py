@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srbench.errors import InputError
+from srbench.modules.nets.causal_conv1d import causal_conv1d
 from srbench.modules.nets.selective_scan import selective_scan
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
@@ -71,7 +72,7 @@ class MambaMixer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B,N,d) to the same."""
         u, z = self.in_proj(x).chunk(2, -1)
-        u = F.silu(self._causal_conv(u))
+        u = self._causal_conv(u)
         rank_dt, b, c = self.x_proj(u).split((self.rank, self.states, self.states), -1)
         delta = F.linear(rank_dt, self.dt_proj.weight)  # its bias goes into the scan, before the softplus
         y = selective_scan(
@@ -88,14 +89,11 @@ class MambaMixer(nn.Module):
         return self.out_proj(y.transpose(1, 2))
 
     def _causal_conv(self, u: Tensor) -> Tensor:
-        """Depthwise, each output sees itself and the taps before it; (B,N,inner) to the same."""
-        # As a 2-D convolution over channels-last memory the tokens are read as they lie: six times conv1d's speed.
-        pad = self.conv1d.padding[0]
-        rows = u.transpose(1, 2).unsqueeze(2)
-        out = F.conv2d(
-            rows, self.conv1d.weight.unsqueeze(2), self.conv1d.bias, padding=(0, int(pad)), groups=u.shape[-1]
-        )
-        return out[..., : u.shape[1]].squeeze(2).transpose(1, 2)
+        """Depthwise, each output sees itself and the taps before it, then SiLU; (B,N,inner) to the same."""
+        if u.is_meta:  # as an ordinary convolution, so that those who count multiply-adds see it
+            return F.silu(self.conv1d(u.transpose(1, 2))[..., : u.shape[1]]).transpose(1, 2)
+        weight, bias = self.conv1d.weight.squeeze(1), self.conv1d.bias
+        return causal_conv1d(u.transpose(1, 2), weight, bias, activation="silu").transpose(1, 2)
 
 
 class MambaBlock(nn.Module):
