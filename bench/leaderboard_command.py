@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from srbench.atomic import write_whole
 from srbench.errors import InputError
 from srbench.leaderboard import Entry, Leaderboard, build_leaderboard, load_entries, to_csv, to_markdown, to_text
 from srbench.naming import printable
-from srbench.records.atomic import write_whole
 
 RESULTS = Path("results")
 RECORDS = RESULTS / "records"

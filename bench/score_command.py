@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from srbench import __version__
+from srbench.atomic import write_whole
 from srbench.environment import environment, git_revision, now
 from srbench.errors import InputError
 from srbench.images import PIXEL_LIMIT, fingerprint, list_images
@@ -27,7 +28,6 @@ from srbench.records import (
     run_fingerprint,
     write_record,
 )
-from srbench.records.atomic import write_whole
 from srbench.records.codec import rows_to_csv
 from srbench.scoring import Scorer, score_folders, summarise
 

@@ -17,13 +17,13 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from srbench.arguments import Invocation, read
+from srbench.atomic import write_whole
 from srbench.benchmark import Benchmark
 from srbench.datamodule import SRDataModule
 from srbench.errors import InputError
 from srbench.guards import Checkpoint, FiniteLoss
 from srbench.keys import check_keys
 from srbench.module import SRModule
-from srbench.records.atomic import write_whole
 from srbench.resume import Resume
 from srbench.wandb_run import WandbRun, prepare
 

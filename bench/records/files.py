@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from srbench.atomic import locked, write_whole
 from srbench.errors import InputError
 from srbench.naming import printable, safe_name
-from srbench.records.atomic import locked, write_whole
 from srbench.records.codec import record_from_json, record_to_json, rows_from_csv, rows_to_csv
 from srbench.records.privacy import portable
 from srbench.records.schema import ImageRow, RunRecord

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from srbench.atomic import make_folder, write_failed
 from srbench.errors import InputError
 from srbench.naming import safe_name
-from srbench.records.atomic import make_folder, write_failed
 from srbench.records.codec import row_from_json, row_to_json
 from srbench.records.schema import ImageRow
 

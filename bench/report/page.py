@@ -12,11 +12,11 @@ from pathlib import Path
 from string import Template
 
 from srbench import __version__
+from srbench.atomic import write_whole
 from srbench.leaderboard import Group, Leaderboard, Row
 from srbench.leaderboard.columns import rounded, score
 from srbench.leaderboard.formats import caption, heads
 from srbench.naming import printable
-from srbench.records.atomic import write_whole
 from srbench.report.gallery import Gallery, gallery
 from srbench.report.pictures import PictureSet
 from srbench.report.plot import dot_plot

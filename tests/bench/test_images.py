@@ -306,11 +306,10 @@ def test_a_full_or_read_only_disk_keeps_the_older_file(
     path = tmp_path / "image.png"
     write_png(path, noise())
 
-    def fail(self: Image.Image, file: Any, **options: Any) -> None:
-        file.write(b"half")
+    def fail(self: Path, target: Any) -> None:
         raise OSError(code, "it failed")
 
-    monkeypatch.setattr(Image.Image, "save", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(InputError, match=words) as caught:
         write_png(path, noise()[::-1])
     assert caught.value.where == str(path)

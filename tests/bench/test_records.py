@@ -331,7 +331,7 @@ def test_two_processes_writing_one_record_leave_one_whole(tmp_path: Path, make_r
 def test_a_lock_held_too_long_is_told_and_one_left_behind_is_not_in_the_way(
     tmp_path: Path, make_record: MakeRecord
 ) -> None:
-    from srbench.records import atomic
+    from srbench import atomic
 
     (tmp_path / ".lock").write_text("left by a process that was killed")
     with (
@@ -345,7 +345,7 @@ def test_a_lock_held_too_long_is_told_and_one_left_behind_is_not_in_the_way(
 
 def test_the_lock_of_a_file_that_is_gone_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A waits on the file that B unlinks on its way out; C has locked a fresh one: A must go on waiting."""
-    from srbench.records import atomic
+    from srbench import atomic
 
     lock, real = tmp_path / ".lock", atomic._try_lock
     held: list[int] = []

@@ -20,8 +20,13 @@ except ImportError:  # Windows: os.replace alone still keeps every file whole
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write ``data`` to ``path`` so that a reader sees the old file or the new one, and a failure leaves the old one.
+
+    Args:
+        path: the file; its folder is made when it is missing.
+        data: the whole content.
+        durable: wait until it is on disk, so that it survives a power cut too.
 
     Raises:
         InputError: the disk is full, the folder is read-only or cannot be made; no temporary file stays behind.
@@ -33,7 +38,8 @@ def write_whole(path: Path, data: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException as error:
         with contextlib.suppress(OSError):
