@@ -11,7 +11,7 @@ import hashlib
 import io
 import threading
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -209,6 +209,21 @@ def list_images(folder: str | Path) -> list[Path]:
         kinds = ", ".join(suffix[1:] for suffix in SUFFIXES)
         raise InputError("no images in the folder", where=folder, remedy=f"put images there ({kinds})")
     return sorted(found, key=lambda p: p.name)
+
+
+def by_stem(files: Sequence[Path]) -> dict[str, Path]:
+    """The files of one folder by their names without ending, which is how images are paired; the order stays.
+
+    Raises:
+        InputError: two names differ in their ending alone; it names both.
+    """
+    found: dict[str, Path] = {}
+    for file in files:
+        if file.stem in found:
+            what = f"{found[file.stem].name} and {file.name} have the same name but for the ending"
+            raise InputError(what, where=file.parent, remedy="keep one of them")
+        found[file.stem] = file
+    return found
 
 
 def file_sha256(path: str | Path) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from srbench.errors import InputError
+from srbench.images import by_stem
 
 # What test scripts append: babyx4, baby_x4, baby_out, Cam_001_LR4, Cam_001_HR.
 _TAIL = re.compile(r"(?i)(?:[_-]?x\d{1,2}|[_-](?:sr|hr|gt|out|l[rq]\d?))$")
@@ -22,45 +23,32 @@ def pair(sr_files: Sequence[Path], gt_files: Sequence[Path]) -> list[tuple[Path,
     must come out even: no file is left over and none is used twice.
 
     Raises:
-        InputError: naming the first files that have no partner, or more than one.
+        InputError: naming the first files that have no partner, or more than one, or one name but for the ending.
     """
-    by_stem = _by_stem(gt_files)
-    _by_stem(sr_files)
+    references = by_stem(gt_files)
+    by_stem(sr_files)  # results must be told apart by their names too
     found: dict[Path, Path] = {}
     lost: list[str] = []
     for sr in sr_files:
-        stem = _partner(sr.stem, by_stem)
+        stem = _partner(sr.stem, references)
         if stem is None:
             lost.append(sr.name)
-        elif by_stem[stem] in found:
+        elif references[stem] in found:
             raise InputError(
-                f"both {found[by_stem[stem]].name} and {sr.name} go with {by_stem[stem].name}",
+                f"both {found[references[stem]].name} and {sr.name} go with {references[stem].name}",
                 where=sr.parent,
                 remedy="keep one result per reference in the folder",
             )
         else:
-            found[by_stem[stem]] = sr
+            found[references[stem]] = sr
     remedy = "give the two files of a pair the same name"
     if lost:
         where = sr_files[0].parent
-        raise InputError(f"no reference for {_listed(lost)} among {_listed(by_stem)}", where=where, remedy=remedy)
+        raise InputError(f"no reference for {_listed(lost)} among {_listed(references)}", where=where, remedy=remedy)
     absent = [gt.name for gt in gt_files if gt not in found]
     if absent:
         raise InputError(f"no result for {_listed(absent)}", where=sr_files[0].parent, remedy=remedy)
     return [(found[gt], gt) for gt in gt_files]
-
-
-def _by_stem(paths: Sequence[Path]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in paths:
-        if path.stem in found:
-            raise InputError(
-                f"{found[path.stem].name} and {path.name} would be one image",
-                where=path.parent,
-                remedy="keep one file per image",
-            )
-        found[path.stem] = path
-    return found
 
 
 def _partner(stem: str, references: dict[str, Path]) -> str | None:

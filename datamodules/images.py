@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from srbench.datamodule import Pair, SRDataModule, TestSet
-from srbench.datamodules.pairing import by_stem, set_name
+from srbench.datamodules.pairing import set_name
 from srbench.errors import InputError
+from srbench.images import by_stem, list_images
 
 __all__ = ["Images"]
 
@@ -39,6 +40,6 @@ class Images(SRDataModule):
         """
         if self.root is None:
             raise InputError("no folder of images was named", where="data", remedy="set data.init_args.root")
-        pairs = [Pair(stem, lq=path) for stem, path in by_stem(self.root).items()]
+        pairs = [Pair(stem, lq=path) for stem, path in by_stem(list_images(self.root)).items()]
         name = self.name or set_name(self.root)
         return [self.files(name, pairs, source=self.source, licence=self.licence)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from srbench.datamodule import Pair
 from srbench.errors import InputError
-from srbench.images import list_images
+from srbench.images import by_stem, list_images
 
 
 def pair_files(gt: str | Path, lq: str | Path | None, scale: int) -> list[Pair]:
@@ -21,32 +21,16 @@ def pair_files(gt: str | Path, lq: str | Path | None, scale: int) -> list[Pair]:
         InputError: a folder is missing or empty, two of its images differ in their ending alone, or an image has no
             partner.
     """
-    gts = by_stem(gt)
+    gts = by_stem(list_images(gt))
     if lq is None:
         return [Pair(stem, gt=path) for stem, path in gts.items()]
-    lqs = by_stem(lq)
+    lqs = by_stem(list_images(lq))
     pairs = [Pair(stem, gt=path, lq=_partner(stem, path, lqs, Path(lq), scale)) for stem, path in gts.items()]
     taken = {pair.lq for pair in pairs}
     alone = [path for path in lqs.values() if path not in taken]
     if alone:
         raise InputError(f"no image in {gt} belongs to this one", where=alone[0], remedy="add its gt or remove it")
     return pairs
-
-
-def by_stem(folder: str | Path) -> dict[str, Path]:
-    """The images of a folder by their name without ending, sorted.
-
-    Raises:
-        InputError: the folder is missing or empty, or two of its images differ in their ending alone.
-    """
-    found: dict[str, Path] = {}
-    for path in list_images(Path(folder)):
-        if path.stem in found:
-            raise InputError(
-                f"{found[path.stem].name} and {path.name} have one name", where=folder, remedy="remove one of them"
-            )
-        found[path.stem] = path
-    return found
 
 
 def _partner(stem: str, path: Path, lqs: dict[str, Path], folder: Path, scale: int) -> Path:

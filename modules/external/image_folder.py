@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from srbench.contracts import Batch
 from srbench.errors import InputError
-from srbench.images import fingerprint, list_images, read_image, to_tensor
+from srbench.images import by_stem, fingerprint, list_images, read_image, to_tensor
 from srbench.module import Restored
 from srbench.modules.fixed import FixedSR
 from srbench.naming import safe_name
@@ -186,15 +186,7 @@ def pair_up(files: Sequence[Path], names: Iterable[str], suffixes: Sequence[str]
     Raises:
         InputError: two files have the same stem.
     """
-    stems: dict[str, Path] = {}
-    for file in files:
-        if file.stem in stems:
-            raise InputError(
-                f"{stems[file.stem].name} and {file.name} have the same name",
-                where=file.parent,
-                remedy="keep one of them",
-            )
-        stems[file.stem] = file
+    stems = by_stem(files)
     found = {name: [stems[name + s] for s in suffixes if name + s in stems] for name in names}
     return {name: candidates[0] for name, candidates in found.items() if candidates}
 

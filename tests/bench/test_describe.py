@@ -1,14 +1,19 @@
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from srbench.describe_command import run
 from srbench.errors import InputError
 
+Described = Callable[..., dict[str, Any]]
+
 
 @pytest.fixture
-def described(capsys):
-    def call(*argv):
+def described(capsys: pytest.CaptureFixture[str]) -> Described:
+    def call(*argv: str) -> dict[str, Any]:
         assert run([*argv, "--json"]) == 0
         return json.loads(capsys.readouterr().out)
 
@@ -29,7 +34,7 @@ def described(capsys):
         (["--model", "Bicubic"], 0, 0.0),
     ],
 )
-def test_published_figures(described, argv, params, macs_g):
+def test_published_figures(described: Described, argv: list[str], params: int, macs_g: float) -> None:
     found = described(*argv, "--size", "256x256")
     assert found["macs_g"] == pytest.approx(macs_g, abs=0.06)
     assert found == {
@@ -39,24 +44,24 @@ def test_published_figures(described, argv, params, macs_g):
     }
 
 
-def test_size_and_later_config_count(described):
+def test_size_and_later_config_count(described: Described) -> None:
     small, large = described("--model", "EDSR", "--size", "10x20"), described("--model", "EDSR", "--size", "20x20")
     assert large["macs_g"] == pytest.approx(2 * small["macs_g"])
     both = ["--config", "methods/edsr/test.yaml", "--config", "methods/srresnet/test.yaml"]
     assert described(*both)["macs_g"] == pytest.approx(166.2, abs=0.06)
 
 
-def test_no_weights_are_needed_or_read(described):
+def test_no_weights_are_needed_or_read(described: Described) -> None:
     argv = ["--config", "methods/dvmsr/test.yaml", "--model.init_args.weights", "nowhere.pth"]
     assert described(*argv)["params"] == 424_428
 
 
-def test_what_cannot_run_without_data_has_no_figure(described):
+def test_what_cannot_run_without_data_has_no_figure(described: Described) -> None:
     argv = ["--model", "ImageFolder", "--model.init_args.root", "x", "--model.init_args.name", "m"]
     assert described(*argv) == {"params": 0, "macs_g": None, "parts": {"net": {"params": 0, "trainable": 0}}}
 
 
-def test_an_outside_checkpoint_is_described_from_its_file(described, tmp_path):
+def test_an_outside_checkpoint_is_described_from_its_file(described: Described, tmp_path: Path) -> None:
     import torch
     from spandrel.architectures.ESRGAN import ESRGAN
 
@@ -68,7 +73,7 @@ def test_an_outside_checkpoint_is_described_from_its_file(described, tmp_path):
     assert found["macs_g"] > 0
 
 
-def test_the_table_for_people(capsys):
+def test_the_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     run(["--config", "methods/dvmsr/test.yaml", "--size", "64x64"])
     head, row = capsys.readouterr().out.rstrip().split("\n")
     assert head.split() == ["part", "parameters", "trainable", "frozen", "multiply-adds", "(64x64)"]
@@ -90,7 +95,7 @@ def test_the_table_for_people(capsys):
         ([], "model"),
     ],
 )
-def test_bad_input_is_one_line(argv, message):
+def test_bad_input_is_one_line(argv: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         run(argv)
     assert "\n" not in str(caught.value)

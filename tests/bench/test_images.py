@@ -19,6 +19,7 @@ from PIL import Image, ImageFile
 from srbench import images
 from srbench.errors import InputError
 from srbench.images import (
+    by_stem,
     center_crop,
     crop_border,
     file_sha256,
@@ -405,6 +406,13 @@ def test_empty_and_missing_folders(tmp_path: Path) -> None:
         list_images(tmp_path / "no")
     with pytest.raises(InputError, match="Not a directory"):
         list_images(tmp_path / "notes.txt")
+
+
+def test_by_stem_keeps_the_order_and_refuses_names_that_differ_in_their_ending_alone() -> None:
+    files = [Path("set/b.x4.png"), Path("set/a.jpg"), Path("set/b.png")]
+    assert list(by_stem(files).items()) == list(zip(["b.x4", "a", "b"], files, strict=True))
+    with pytest.raises(InputError, match=r"^set: a\.jpg and a\.webp have the same name.*; keep one of them$"):
+        by_stem([*files, Path("set/a.webp")])
 
 
 def test_fingerprint_is_of_names_and_bytes(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_missing_partners(tmp_path: Path) -> None:
 
 
 def test_two_images_of_one_name(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"gt: a.jpg and a.png have one name"):
+    with pytest.raises(InputError, match=r"gt: a.jpg and a.png have the same name"):
         ImagePairs(train_gt=folder(tmp_path / "gt", "a.png a.jpg")).setup("fit")
 
 

@@ -46,7 +46,7 @@ def test_bad_folders(tmp_path: Path) -> None:
         Images(root=str(tmp_path / "nowhere")).setup("predict")
     image(tmp_path / "two/a.png")
     image(tmp_path / "two/a.jpg")
-    with pytest.raises(InputError, match=r"a.jpg and a.png have one name"):
+    with pytest.raises(InputError, match=r"a.jpg and a.png have the same name"):
         Images(root=str(tmp_path / "two")).setup("predict")
 
 

@@ -10,7 +10,7 @@ NEEDS = {"methods/image_folder/test.yaml": ["--model.init_args.root=x", "--model
 
 
 @pytest.mark.parametrize("name", config_names("methods"))
-def test_it_builds(name):
+def test_it_builds(name: str) -> None:
     with torch.device("meta"):
         module = build_model(load_stack([name]), NEEDS.get(name, []))
     assert module.scale == 4
@@ -19,7 +19,7 @@ def test_it_builds(name):
 
 
 @pytest.mark.parametrize("name", [n for n in config_names("methods") if n.endswith("/fit.yaml")])
-def test_training_configs_say_everything_but_the_data_set(name):
+def test_training_configs_say_everything_but_the_data_set(name: str) -> None:
     stack = load_stack([name])
     assert "class_path" not in stack["data"]
     assert {"batch_size", "patch_size"} == set(stack["data"]["init_args"])
@@ -27,7 +27,7 @@ def test_training_configs_say_everything_but_the_data_set(name):
     assert stack["model"]["init_args"]["optimizer"]["class_path"].startswith("torch.optim.")
 
 
-def test_spandrel_configs_name_their_rows():
+def test_spandrel_configs_name_their_rows() -> None:
     named = {n.split("/")[-1]: load_stack([n])["model"]["init_args"] for n in config_names("methods/spandrel")}
     assert {"esrgan", "bsrgan", "realesrgan", "ldl", "swinir_m", "swinir_l", "hat", "femasr"} <= {
         n.removesuffix(".yaml") for n in named

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from srbench.images import luma_y219
 from srbench.modules import Bicubic
 
 
-def test_it_is_imresize_of_the_8_bit_image():
+def test_it_is_imresize_of_the_8_bit_image() -> None:
     pixels = torch.randint(0, 256, (2, 3, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     for border in ("symmetric", "replicate"):
         sr = Bicubic(border=border).upscale(pixels.float() / 255)
@@ -17,21 +19,21 @@ def test_it_is_imresize_of_the_8_bit_image():
         assert (sr * 255 - (sr * 255).round()).abs().max() < 1e-4
 
 
-def test_in_floating_point_it_does_not_round():
+def test_in_floating_point_it_does_not_round() -> None:
     lq = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     sr = Bicubic(eight_bit=False, scale=3).upscale(lq)
     assert torch.equal(sr, imresize(lq, 3).clamp(0, 1))
     assert (sr * 255 - (sr * 255).round()).abs().max() > 0.1
 
 
-def test_borders_differ_at_the_border_only():
+def test_borders_differ_at_the_border_only() -> None:
     lq = torch.rand(1, 3, 20, 20, generator=torch.Generator().manual_seed(0))
     difference = (Bicubic().upscale(lq) - Bicubic(border="replicate").upscale(lq)).abs().amax((0, 1))
     assert difference.max() > 0
     assert not difference[8:-8, 8:-8].any()
 
 
-def test_it_has_no_parameters_and_cannot_be_trained():
+def test_it_has_no_parameters_and_cannot_be_trained() -> None:
     module = Bicubic()
     assert not list(module.parameters())
     assert set(module.parts()) == {"net"}
@@ -41,7 +43,7 @@ def test_it_has_no_parameters_and_cannot_be_trained():
 
 
 @pytest.mark.parametrize("eight_bit", [True, False])
-def test_published_psnr_on_set5(shared, eight_bit):
+def test_published_psnr_on_set5(shared: Path, eight_bit: bool) -> None:
     """28.43 dB on luma with 4 pixels cropped; 28.438 uncropped; 26.695 in RGB."""
     module = Bicubic(eight_bit=eight_bit)
     scores = []

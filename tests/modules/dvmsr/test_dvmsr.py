@@ -1,18 +1,20 @@
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from torch import Tensor
 
 from srbench.errors import InputError
 from srbench.images import luma_y219
 from srbench.modules import DVMSR
-from srbench.modules.nets.rssb import RGB_MEAN, MambaMixer, RSSBNet, StreamDrop, rising
+from srbench.modules.nets.rssb import RGB_MEAN, RSSB, MambaBlock, MambaMixer, RSSBNet, StreamDrop, Upsampler, rising
 
 
-def mixer_reference(state, prefix, x, states=16):
+def mixer_reference(state: dict[str, Tensor], prefix: str, x: Tensor, states: int = 16) -> Tensor:
     """Mamba's mixer from its formulas, step by step, for (N,d) tokens."""
     w = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     inner, rank = w["dt_proj.weight"].shape
@@ -30,18 +32,18 @@ def mixer_reference(state, prefix, x, states=16):
     return (torch.stack(out) * F.silu(z)) @ w["out_proj.weight"].T
 
 
-def reference(state, lq, depths, direct):
+def reference(state: dict[str, Tensor], lq: Tensor, depths: tuple[int, ...], direct: bool) -> Tensor:
     """The released network from its published description (no skip around the mixer), one image at a time."""
     mean = torch.tensor(RGB_MEAN).to(lq.dtype).view(3, 1, 1)  # rounded to float32, as in the network
     height, width = lq.shape[-2:]
 
-    def conv(name, x):
+    def conv(name: str, x: Tensor) -> Tensor:
         return F.conv2d(x[None], state[f"{name}.weight"], state[f"{name}.bias"], padding=1)[0]
 
-    def norm(name, x):
+    def norm(name: str, x: Tensor) -> Tensor:
         return F.layer_norm(x, x.shape[-1:], state[f"{name}.weight"], state[f"{name}.bias"], 1e-5)
 
-    def image(x):
+    def image(x: Tensor) -> Tensor:
         return x.T.reshape(-1, height, width)
 
     shallow = conv("conv_first", lq - mean)
@@ -61,7 +63,7 @@ def reference(state, lq, depths, direct):
     return conv("conv_last", y) + mean
 
 
-def lively(net):
+def lively(net: RSSBNet) -> RSSBNet:
     """Random weights at a scale that lets every layer be seen in the output."""
     generator = torch.Generator().manual_seed(5)
     for name, p in net.named_parameters():
@@ -75,7 +77,7 @@ def lively(net):
 
 
 @pytest.mark.parametrize(("depths", "upsampler"), [((2, 1), "pixelshuffledirect"), ((2,), "pixelshuffle")])
-def test_the_network_equals_its_description(depths, upsampler):
+def test_the_network_equals_its_description(depths: tuple[int, ...], upsampler: Upsampler) -> None:
     net = lively(RSSBNet(4, 20, depths, upsampler)).double()
     lq = torch.rand(2, 3, 7, 9, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
     with torch.no_grad():
@@ -92,7 +94,7 @@ def test_the_network_equals_its_description(depths, upsampler):
         ("d180", 3_651_159, 112, "DVMSR-d180"),
     ],
 )
-def test_published_sizes(preset, params, tensors, row):
+def test_published_sizes(preset: str, params: int, tensors: int, row: str) -> None:
     with torch.device("meta"):
         module = DVMSR(preset=preset)
     assert sum(p.numel() for p in module.parameters()) == params
@@ -100,7 +102,7 @@ def test_published_sizes(preset, params, tensors, row):
     assert module.method == row
 
 
-def test_published_names():
+def test_published_names() -> None:
     with torch.device("meta"):
         state = DVMSR(preset="teacher").net.state_dict()
     mixer = "layers.7.residual_group.blocks.1.mixer."
@@ -120,15 +122,19 @@ def test_published_names():
     )
 
 
-def test_a_fresh_network_starts_as_the_released_code_does():
+def test_a_fresh_network_starts_as_the_released_code_does() -> None:
     torch.manual_seed(0)
-    mixer = RSSBNet().layers[0].residual_group.blocks[0].mixer
+    group = RSSBNet().layers[0]
+    assert isinstance(group, RSSB)
+    block = group.residual_group.blocks[0]
+    assert isinstance(block, MambaBlock)
+    mixer = block.mixer
     assert not mixer.dt_proj.bias.any()
     assert mixer.in_proj.weight.std().item() == pytest.approx(0.02, rel=0.05)
     assert torch.equal(mixer.A_log.exp().round()[7], torch.arange(1.0, 17.0))
 
 
-def test_the_scan_sees_only_what_came_before():
+def test_the_scan_sees_only_what_came_before() -> None:
     mixer = MambaMixer(12).double()
     x = torch.randn(1, 10, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     changed = x.clone()
@@ -139,7 +145,7 @@ def test_the_scan_sees_only_what_came_before():
     assert difference[6] > 0
 
 
-def test_counting_and_computing_take_the_same_convolution():
+def test_counting_and_computing_take_the_same_convolution() -> None:
     mixer = MambaMixer(12)
     u = torch.randn(2, 9, 24)
     plain = F.silu(mixer.conv1d(u.transpose(1, 2))[..., :9]).transpose(1, 2)
@@ -147,7 +153,7 @@ def test_counting_and_computing_take_the_same_convolution():
     assert mixer.to("meta")._causal_conv(u.to("meta")).shape == u.shape
 
 
-def test_stochastic_depth_drops_whole_samples_in_training_only():
+def test_stochastic_depth_drops_whole_samples_in_training_only() -> None:
     assert rising(0.1, 8)[0] == 0
     assert rising(0.1, 8)[-1] == pytest.approx(0.1)
     drop, x = StreamDrop(0.5), torch.ones(200, 3, 4)
@@ -159,31 +165,32 @@ def test_stochastic_depth_drops_whole_samples_in_training_only():
 
 
 @pytest.mark.parametrize("scale", [2, 3, 8])
-def test_scales(scale):
+def test_scales(scale: int) -> None:
     for upsampler in ("pixelshuffle", "pixelshuffledirect"):
         assert RSSBNet(scale, 8, (1,), upsampler)(torch.rand(1, 3, 4, 3)).shape == (1, 3, 4 * scale, 3 * scale)
 
 
-def test_an_impossible_scale_is_refused():
+def test_an_impossible_scale_is_refused() -> None:
     with pytest.raises(InputError, match="no x5"):
         DVMSR(preset="teacher", scale=5)
 
 
-def test_another_preset_is_refused_in_one_line(shared):
+def test_another_preset_is_refused_in_one_line(shared: Path) -> None:
     with pytest.raises(InputError, match="another network") as caught:
         DVMSR(preset="d180").load_upstream(shared / "weights/dvmsr_x4_ntire2024.pth")
     assert "\n" not in str(caught.value)
 
 
 @pytest.fixture(scope="module")
-def published(shared):
+def published(shared: Path) -> DVMSR:
     module = DVMSR().eval()
     module.load_upstream(shared / "weights/dvmsr_x4_ntire2024.pth")
     return module
 
 
-def _psnr(module, folder):
-    scores, seconds = [], 0.0
+def _psnr(module: DVMSR, folder: Path) -> tuple[float, float]:
+    scores: list[float] = []
+    seconds = 0.0
     for file in sorted((folder / "HR").glob("*.png")):
         lq_file = next(p for s in ("x4", "") if (p := folder / "LRbicx4" / f"{file.stem}{s}.png").is_file())
         lq = np.asarray(Image.open(lq_file).convert("RGB"))
@@ -201,12 +208,12 @@ def _psnr(module, folder):
     return float(np.mean(scores)), seconds
 
 
-def test_published_psnr_on_set5_within_two_seconds(published, shared):
+def test_published_psnr_on_set5_within_two_seconds(published: DVMSR, shared: Path) -> None:
     psnr, seconds = _psnr(published, shared / "data/Set5")
     assert psnr == pytest.approx(32.181, abs=0.001)
     # 0.5 s on an idle core; a machine that is busy with other things gets some slack, but not the authors' 40 s.
     assert seconds < 4
 
 
-def test_published_psnr_on_set14(published, shared):
+def test_published_psnr_on_set14(published: DVMSR, shared: Path) -> None:
     assert _psnr(published, shared / "data/Set14")[0] == pytest.approx(28.609, abs=0.001)

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from srbench.errors import InputError
 from srbench.modules import EDSR
@@ -9,10 +12,10 @@ from srbench.modules.edsr.net import RGB_MEAN, EDSRNet
 MEAN = torch.tensor(RGB_MEAN).view(1, 3, 1, 1)
 
 
-def reference_255(state, lq, blocks, res_scale):
+def reference_255(state: dict[str, Tensor], lq: Tensor, blocks: int, res_scale: float) -> Tensor:
     """EDSR x4 written from the authors' definition and names: pixels 0..255 in and out."""
 
-    def conv(name, x):
+    def conv(name: str, x: Tensor) -> Tensor:
         return F.conv2d(x, state[f"{name}.weight"], state[f"{name}.bias"], padding=1)
 
     head = conv("head.0", lq - 255 * MEAN)
@@ -25,7 +28,7 @@ def reference_255(state, lq, blocks, res_scale):
     return conv("tail.1", x) + 255 * MEAN
 
 
-def authors_state(features, blocks):
+def authors_state(features: int, blocks: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(3)
     shapes = {"head.0": (features, 3), f"body.{blocks}": (features, features), "tail.1": (3, features)}
     shapes |= {f"body.{i}.body.{j}": (features, features) for i in range(blocks) for j in (0, 2)}
@@ -43,7 +46,9 @@ def authors_state(features, blocks):
 @pytest.mark.parametrize(
     ("preset", "features", "blocks", "res_scale"), [("baseline", 64, 16, 1.0), ("full", 256, 32, 0.1)]
 )
-def test_the_authors_files_give_the_authors_images(tmp_path, preset, features, blocks, res_scale):
+def test_the_authors_files_give_the_authors_images(
+    tmp_path: Path, preset: str, features: int, blocks: int, res_scale: float
+) -> None:
     state = authors_state(features, blocks)
     torch.save(state, tmp_path / "edsr.pt")
     module = EDSR(preset=preset)
@@ -54,7 +59,7 @@ def test_the_authors_files_give_the_authors_images(tmp_path, preset, features, b
     assert (ours - theirs).abs().max().item() < 1e-5 * theirs.abs().max().item()
 
 
-def test_a_mean_of_another_range_is_refused(tmp_path):
+def test_a_mean_of_another_range_is_refused(tmp_path: Path) -> None:
     state = authors_state(64, 16)
     state["sub_mean.bias"] /= 255
     torch.save(state, tmp_path / "edsr.pt")
@@ -65,7 +70,7 @@ def test_a_mean_of_another_range_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("preset", "params", "row"), [("baseline", 1_517_571, "EDSR"), ("full", 43_089_923, "EDSR-full")]
 )
-def test_published_sizes(preset, params, row):
+def test_published_sizes(preset: str, params: int, row: str) -> None:
     with torch.device("meta"):
         module = EDSR(preset=preset)
     assert sum(p.numel() for p in module.net.parameters()) == params
@@ -77,10 +82,10 @@ def test_published_sizes(preset, params, row):
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
-def test_scales(scale):
+def test_scales(scale: int) -> None:
     assert EDSRNet(scale, features=4, blocks=1)(torch.rand(1, 3, 3, 2)).shape == (1, 3, 3 * scale, 2 * scale)
 
 
-def test_an_impossible_scale_is_refused():
+def test_an_impossible_scale_is_refused() -> None:
     with pytest.raises(InputError, match="no x6"):
         EDSR(scale=6)

@@ -1,39 +1,41 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from srbench.contracts import Batch
 from srbench.errors import InputError
-from srbench.images import write_png
+from srbench.images import Pixels, write_png
 from srbench.modules import ImageFolder
 
 
-def picture(seed, height=16, width=24):
+def picture(seed: int, height: int = 16, width: int = 24) -> Pixels:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     for i, name in enumerate(("a", "b_x4", "c")):
         write_png(tmp_path / f"{name}.png", picture(i))
     return tmp_path
 
 
-def batch(*names, height=4, width=6):
+def batch(*names: str, height: int = 4, width: int = 6) -> Batch:
     return {"lq": torch.zeros(len(names), 3, height, width), "name": list(names)}
 
 
-def sets(**names):
+def sets(**names: list[str]) -> list[SimpleNamespace]:
     return [SimpleNamespace(name=set_name, names=list(of_set)) for set_name, of_set in names.items()]
 
 
-def attach(module, test_sets):
+def attach(module: ImageFolder, test_sets: list[SimpleNamespace]) -> ImageFolder:
     module._trainer = SimpleNamespace(datamodule=SimpleNamespace(test_sets=test_sets, val_sets=test_sets))
     return module
 
 
-def test_images_are_found_by_name(folder):
+def test_images_are_found_by_name(folder: Path) -> None:
     module = ImageFolder(root=str(folder), name="Mine")
     sr = module.restore(batch("c", "b"))
     assert torch.equal((sr * 255).round().to(torch.uint8)[0], torch.from_numpy(picture(2)).permute(2, 0, 1))
@@ -43,14 +45,14 @@ def test_images_are_found_by_name(folder):
     assert module.weights_sha256 is None
 
 
-def test_an_own_suffix(tmp_path):
+def test_an_own_suffix(tmp_path: Path) -> None:
     write_png(tmp_path / "a_best.png", picture(0))
     assert ImageFolder(root=str(tmp_path), name="m", suffix="_best").restore(batch("a")).shape == (1, 3, 16, 24)
     with pytest.raises(InputError, match=r"first is a \(looked for a, ax4, a_x4"):
         ImageFolder(root=str(tmp_path), name="m").restore(batch("a"))
 
 
-def test_the_folder_must_be_complete(folder):
+def test_the_folder_must_be_complete(folder: Path) -> None:
     module = attach(ImageFolder(root=str(folder), name="m"), sets(Own=["a", "b", "c"]))
     module.on_test_start()
     module.check_complete(sets(Own=["a", "b", "c"]))
@@ -60,7 +62,7 @@ def test_the_folder_must_be_complete(folder):
         module.check_complete(sets(Own=["a", "b"]))
 
 
-def test_a_folder_per_set(folder):
+def test_a_folder_per_set(folder: Path) -> None:
     (folder / "Second").mkdir()
     write_png(folder / "Second" / "a.png", picture(9))
     module = attach(ImageFolder(root=str(folder), name="m"), sets(First=["a", "b", "c"], Second=["a"]))
@@ -71,17 +73,17 @@ def test_a_folder_per_set(folder):
     assert not torch.equal(first, second)
 
 
-def test_one_folder_cannot_serve_a_name_of_two_sets(folder):
+def test_one_folder_cannot_serve_a_name_of_two_sets(folder: Path) -> None:
     with pytest.raises(InputError, match="several sets have an image 'a'"):
         ImageFolder(root=str(folder), name="m").check_complete(sets(First=["a", "b", "c"], Second=["a"]))
 
 
-def test_another_size_is_refused(folder):
+def test_another_size_is_refused(folder: Path) -> None:
     with pytest.raises(InputError, match=r"a\.png: it is 24x16 pixels, x4 of its lq is 20x16"):
         ImageFolder(root=str(folder), name="m").restore(batch("a", width=5))
 
 
-def test_two_files_of_one_name_are_refused(folder):
+def test_two_files_of_one_name_are_refused(folder: Path) -> None:
     from PIL import Image
 
     Image.fromarray(picture(0)).save(folder / "a.bmp")
@@ -89,15 +91,15 @@ def test_two_files_of_one_name_are_refused(folder):
         ImageFolder(root=str(folder), name="m").restore(batch("a"))
 
 
-def test_a_missing_folder_is_named(tmp_path):
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     module = ImageFolder(root=str(tmp_path / "nowhere"), name="m")
     for call in (module.prepare, lambda: module.restore(batch("a"))):
         with pytest.raises(InputError, match="nowhere: cannot list the folder"):
             call()
 
 
-def test_other_pixels_are_another_configuration(folder):
-    def content():
+def test_other_pixels_are_another_configuration(folder: Path) -> None:
+    def content() -> str:
         module = ImageFolder(root=str(folder), name="m")
         module.prepare()
         return module.hparams["images_sha256"]
@@ -109,7 +111,7 @@ def test_other_pixels_are_another_configuration(folder):
     assert "root" in ImageFolder.unhashed
 
 
-def test_it_neither_trains_nor_upscales(folder):
+def test_it_neither_trains_nor_upscales(folder: Path) -> None:
     module = ImageFolder(root=str(folder), name="m")
     with pytest.raises(InputError, match="nothing to train"):
         module.configure_optimizers()

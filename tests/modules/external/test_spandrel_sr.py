@@ -1,6 +1,8 @@
 """Random checkpoints of tiny networks, made from spandrel's own architectures."""
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,13 +10,14 @@ from spandrel.architectures.Compact import Compact
 from spandrel.architectures.ESRGAN import ESRGAN
 from spandrel.architectures.HAT import HAT
 from spandrel.architectures.SwinIR import SwinIR
+from torch import Tensor, nn
 
 from srbench.errors import InputError
 from srbench.modules import SpandrelSR
 from srbench.modules.external.padding import Padding
 
 
-def randomised(net, seed=0):
+def randomised(net: nn.Module, seed: int = 0) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for p in net.parameters():
@@ -22,11 +25,11 @@ def randomised(net, seed=0):
     return net.eval()
 
 
-def esrgan(seed=0, scale=4):
+def esrgan(seed: int = 0, scale: int = 4) -> nn.Module:
     return randomised(ESRGAN(num_filters=8, num_blocks=1, scale=scale), seed)
 
 
-def swinir():
+def swinir() -> nn.Module:
     return randomised(
         SwinIR(
             img_size=16, embed_dim=12, depths=[1], num_heads=[2], window_size=8, mlp_ratio=2, upscale=4,
@@ -35,7 +38,7 @@ def swinir():
     )  # fmt: skip
 
 
-def hat():
+def hat() -> nn.Module:
     return randomised(
         HAT(
             img_size=16, embed_dim=12, depths=[1], num_heads=[2], window_size=16, compress_ratio=3, squeeze_factor=6,
@@ -45,16 +48,16 @@ def hat():
 
 
 @pytest.fixture
-def lq():
+def lq() -> Tensor:
     return torch.rand(1, 3, 16, 21, generator=torch.Generator().manual_seed(1))
 
 
-def saved(content, path):
+def saved(content: object, path: Path) -> str:
     torch.save(content, path)
     return str(path)
 
 
-def test_an_unpadded_network_equals_its_own_output(tmp_path, lq):
+def test_an_unpadded_network_equals_its_own_output(tmp_path: Path, lq: Tensor) -> None:
     net = esrgan()
     module = SpandrelSR(weights=saved(net.state_dict(), tmp_path / "Some_GAN.pth"))
     module.prepare()
@@ -69,7 +72,9 @@ def test_an_unpadded_network_equals_its_own_output(tmp_path, lq):
 @pytest.mark.parametrize(
     ("make", "padding"), [(swinir, Padding("flip_always", 8)), (hat, Padding("multiple", 16))], ids=["swinir", "hat"]
 )
-def test_padding_follows_the_authors_script(tmp_path, lq, make, padding):
+def test_padding_follows_the_authors_script(
+    tmp_path: Path, lq: Tensor, make: Callable[[], nn.Module], padding: Padding
+) -> None:
     net = make()
     module = SpandrelSR(weights=saved({"params_ema": net.state_dict()}, tmp_path / "x.pth"), name="Mine")
     module.prepare()
@@ -80,7 +85,7 @@ def test_padding_follows_the_authors_script(tmp_path, lq, make, padding):
     assert module.method == "Mine"
 
 
-def test_padding_can_be_chosen(tmp_path, lq):
+def test_padding_can_be_chosen(tmp_path: Path, lq: Tensor) -> None:
     weights = saved(esrgan().state_dict(), tmp_path / "x.pth")
     module = SpandrelSR(weights=weights, pad="flip_always", pad_multiple=8)
     module.prepare()
@@ -93,7 +98,7 @@ def test_padding_can_be_chosen(tmp_path, lq):
         SpandrelSR(pad="multiple")
 
 
-def test_the_entry_of_the_file_can_be_chosen(tmp_path, lq):
+def test_the_entry_of_the_file_can_be_chosen(tmp_path: Path, lq: Tensor) -> None:
     plain, averaged = esrgan(seed=1), esrgan(seed=2)
     weights = saved({"params": plain.state_dict(), "params_ema": averaged.state_dict()}, tmp_path / "ldl.pth")
     for key, net in {None: averaged, "params": plain, "params_ema": averaged}.items():
@@ -105,7 +110,7 @@ def test_the_entry_of_the_file_can_be_chosen(tmp_path, lq):
         SpandrelSR(weights=weights, weights_key="generator").prepare()
 
 
-def test_a_file_of_another_scale_is_refused(tmp_path):
+def test_a_file_of_another_scale_is_refused(tmp_path: Path) -> None:
     weights = saved(esrgan(scale=2).state_dict(), tmp_path / "x2.pth")
     with pytest.raises(InputError, match="x2 ESRGAN, asked for x4; set scale to 2"):
         SpandrelSR(weights=weights).prepare()
@@ -114,7 +119,7 @@ def test_a_file_of_another_scale_is_refused(tmp_path):
     assert module.upscale(torch.rand(1, 3, 8, 8)).shape == (1, 3, 16, 16)
 
 
-def test_grey_networks_are_refused(tmp_path):
+def test_grey_networks_are_refused(tmp_path: Path) -> None:
     net = Compact(num_in_ch=1, num_out_ch=1, num_feat=8, num_conv=2, upscale=4)
     with pytest.raises(InputError, match="does not restore colour images"):
         SpandrelSR(weights=saved(net.state_dict(), tmp_path / "grey.pth")).prepare()
@@ -131,7 +136,7 @@ def test_grey_networks_are_refused(tmp_path):
     ],
     ids=["unknown", "unknown2", "damaged", "nan", "list"],
 )
-def test_files_that_cannot_be_used_are_one_line(tmp_path, content, message):
+def test_files_that_cannot_be_used_are_one_line(tmp_path: Path, content: object, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         SpandrelSR(weights=saved(content, tmp_path / "x.pth")).prepare()
     assert str(tmp_path / "x.pth") in str(caught.value)
@@ -139,14 +144,14 @@ def test_files_that_cannot_be_used_are_one_line(tmp_path, content, message):
 
 
 class _Shell:
-    def __init__(self, marker):
+    def __init__(self, marker: str) -> None:
         self.marker = marker
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
         return os.mkdir, (self.marker,)
 
 
-def test_code_in_a_pickle_is_not_executed(tmp_path):
+def test_code_in_a_pickle_is_not_executed(tmp_path: Path) -> None:
     marker = tmp_path / "executed"
     weights = saved({"params": esrgan().state_dict(), "extra": _Shell(str(marker))}, tmp_path / "evil.pth")
     with pytest.raises(InputError, match="nothing in it was executed"):
@@ -154,13 +159,13 @@ def test_code_in_a_pickle_is_not_executed(tmp_path):
     assert not marker.exists()
 
 
-def test_without_a_checkpoint_it_says_what_it_needs():
+def test_without_a_checkpoint_it_says_what_it_needs() -> None:
     with pytest.raises(InputError, match=r"none is given; add --model\.init_args\.weights FILE"):
         SpandrelSR().parts()
     assert SpandrelSR().method == "SpandrelSR"
 
 
-def test_lower_precision(tmp_path, lq):
+def test_lower_precision(tmp_path: Path, lq: Tensor) -> None:
     weights = saved(esrgan().state_dict(), tmp_path / "x.pth")
     full, half = SpandrelSR(weights=weights), SpandrelSR(weights=weights, precision="bfloat16")
     sr = half.upscale(lq)
@@ -171,11 +176,11 @@ def test_lower_precision(tmp_path, lq):
         SpandrelSR(weights=weights, precision="float16").prepare()
 
 
-def test_it_cannot_be_trained():
+def test_it_cannot_be_trained() -> None:
     with pytest.raises(InputError, match="SpandrelSR has nothing to train"):
         SpandrelSR().configure_optimizers()
 
 
-def test_names_become_paths_and_are_checked():
+def test_names_become_paths_and_are_checked() -> None:
     with pytest.raises(InputError, match="cannot be used as a method name"):
         SpandrelSR(name="../up")

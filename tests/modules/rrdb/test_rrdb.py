@@ -1,21 +1,23 @@
 import re
+from pathlib import Path
 
 import pytest
 import torch
 from spandrel.architectures.ESRGAN import ESRGAN, ESRGANArch
+from torch import Tensor, nn
 
 from srbench.errors import InputError
 from srbench.modules import RRDB
 from srbench.modules.rrdb.net import RRDBNet, from_older
 
 
-def random_state(net):
+def random_state(net: nn.Module) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(1)
     return {k: torch.randn(v.shape, generator=generator) * 0.03 for k, v in net.state_dict().items()}
 
 
 @pytest.mark.parametrize("scale", [4, 2, 1])
-def test_it_equals_spandrels_esrgan_bit_for_bit(scale):
+def test_it_equals_spandrels_esrgan_bit_for_bit(scale: int) -> None:
     net = RRDBNet(scale, features=16, blocks=3)  # spandrel knows growth 32 only
     state = random_state(net)
     net.load_state_dict(state)
@@ -29,7 +31,7 @@ def test_it_equals_spandrels_esrgan_bit_for_bit(scale):
     assert ours.std() > 0.01
 
 
-def oldest(state, blocks):
+def oldest(state: dict[str, Tensor], blocks: int) -> dict[str, Tensor]:
     """The key layout of the ESRGAN repository in 2018."""
     ends = {"conv_first": "0", "conv_body": f"1.sub.{blocks}", "conv_up1": "3", "conv_up2": "6"}
     ends |= {"conv_hr": "8", "conv_last": "10"}
@@ -42,7 +44,7 @@ def oldest(state, blocks):
     return out
 
 
-def older(state):
+def older(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The layout of 2019 and of BSRGAN."""
     out = {}
     for name, tensor in state.items():
@@ -52,7 +54,7 @@ def older(state):
     return out
 
 
-def test_all_three_layouts_load_strictly(tmp_path):
+def test_all_three_layouts_load_strictly(tmp_path: Path) -> None:
     net = RRDBNet(4, features=8, blocks=2, growth=4)
     state = random_state(net)
     for layout in ({"params_ema": state}, older(state), oldest(state, 2)):
@@ -64,7 +66,7 @@ def test_all_three_layouts_load_strictly(tmp_path):
         RRDB(features=8, blocks=3, growth=4).load_upstream(tmp_path / "net.pth")
 
 
-def test_renaming_is_one_to_one():
+def test_renaming_is_one_to_one() -> None:
     with torch.device("meta"):
         state = RRDBNet().state_dict()
     assert from_older(older(state)).keys() == state.keys()
@@ -72,13 +74,13 @@ def test_renaming_is_one_to_one():
     assert from_older(state).keys() == state.keys()
 
 
-def test_published_size():
+def test_published_size() -> None:
     with torch.device("meta"):
         net = RRDBNet()
     assert sum(p.numel() for p in net.parameters()) == 16_697_987
     assert len(net.state_dict()) == 2 * (6 + 23 * 15)
 
 
-def test_an_impossible_scale_is_refused():
+def test_an_impossible_scale_is_refused() -> None:
     with pytest.raises(InputError, match="no x3"):
         RRDB(scale=3)
