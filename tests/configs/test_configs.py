@@ -1,0 +1,296 @@
+"""Every shipped config is a test case: it parses strictly, and trains two steps or scores an image as a command."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from srbench.catalog import config_names, find_config, load_stack, room_folder
+from srbench.cli import main
+from srbench.metrics import names as metric_names
+from srbench.protocol import load_protocol
+from srbench.records import find_records, read_rows
+from srbench.weights import read_checkpoint
+
+METHODS = config_names("methods")
+DATA = config_names("data")
+FITS = [name for name in METHODS if not name.endswith("/test.yaml") and "trainer" in load_stack([name])]
+SPANDREL = config_names("methods/spandrel")
+RUNNABLE = [name for name in METHODS if name not in (*FITS, *SPANDREL, "methods/image_folder/test.yaml")]
+RUNS = [name for name in config_names() if "/" not in name]
+"""Configs that hold everything a run needs, such as demo.yaml."""
+
+NEEDS = {
+    "methods/image_folder/test.yaml": ["--model.init_args.root", "images", "--model.init_args.name", "Theirs"],
+}
+"""What a config leaves to the command line, as its first comment says."""
+
+QUIET = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
+TINY = ["--data.init_args.batch_size", "2", "--data.init_args.patch_size", "32", "--trainer.max_steps", "2"]
+
+
+class Ran(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs ``srbench ARGUMENTS`` in this process and a fresh folder; torch's import would cost 10 s a config."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments: str, status: int = 0) -> Ran:
+        capsys.readouterr()
+        try:
+            returned = main(list(arguments))
+        except SystemExit as stop:  # --print_config ends the process
+            returned = int(stop.code or 0)
+        ran = Ran(returned, *capsys.readouterr())
+        assert returned == status, ran.err + ran.out
+        return ran
+
+    return command
+
+
+@pytest.fixture
+def hr(tmp_path: Path) -> Path:
+    """A test set of one 48x40 image, laid out as ``sets/Set5/HR``."""
+    folder = tmp_path / "sets" / "Set5" / "HR"
+    folder.mkdir(parents=True)
+    y, x = np.mgrid[:48, :40]
+    waves = np.stack([np.sin(x / 5 + y / 9), np.cos(y / 6), np.sin((x - y) / 7)], -1)
+    for name in ("baby", "bird", "butterfly", "head", "woman"):
+        Image.fromarray((waves * 90 + 128).astype(np.uint8)).save(folder / f"{name}.png")
+        if not (tmp_path / "one").exists():
+            (tmp_path / "one").mkdir()
+            Image.fromarray((waves * 90 + 128).astype(np.uint8)).save(tmp_path / "one" / f"{name}.png")
+    return folder
+
+
+@pytest.fixture
+def one(tmp_path: Path, hr: Path) -> list[str]:
+    """Arguments that choose one test image."""
+    return ["--config", "data/image_pairs.yaml", "--data.init_args.test_gt", str(tmp_path / "one"), *QUIET]
+
+
+# ------------------------------------------------------------------------------------------------------------ parsing
+
+
+def _command(name: str) -> str:
+    return "fit" if name in (*FITS, *RUNS) else "test"
+
+
+def _parsed(run: Run, *arguments: str) -> dict[str, Any]:
+    held = yaml.safe_load(run(*arguments, "--print_config").out)
+    assert isinstance(held, dict)
+    return held
+
+
+def _agree(given: Any, parsed: Any, where: str) -> None:
+    """Everything that the file says is in what was parsed, with the value it has there."""
+    if isinstance(given, list) and len(given) == len(parsed or []):
+        for i, (item, other) in enumerate(zip(given, parsed, strict=True)):
+            _agree(item, other, f"{where}[{i}]")
+        return
+    if not isinstance(given, dict):
+        assert parsed == given, where
+        return
+    for key, value in given.items():
+        assert key in parsed, f"{where}.{key}"
+        if not (key == "class_path" and str(value).startswith("srbench.")):  # Photos may resolve to where it is defined
+            _agree(value, parsed[key], f"{where}.{key}")
+
+
+@pytest.mark.parametrize("name", [*METHODS, *RUNS])
+def test_it_parses_to_what_it_says(run: Run, name: str) -> None:
+    data = [] if name in RUNS else ["--config", "data/photos.yaml"]
+    parsed = _parsed(run, _command(name), "--config", name, *data, *NEEDS.get(name, []))
+    _agree(load_stack([name]), parsed, name)
+    assert parsed["model"]["init_args"]["scale"] == 4
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_data_parses_behind_any_method_and_keeps_its_sizes(run: Run, name: str) -> None:
+    parsed = _parsed(run, "fit", "--config", "methods/edsr/fit.yaml", "--config", name)
+    _agree(load_stack([name]), parsed, name)
+    assert (parsed["data"]["init_args"]["batch_size"], parsed["data"]["init_args"]["patch_size"]) == (16, 192)
+    assert not {"batch_size", "patch_size"} & load_stack([name])["data"]["init_args"].keys()
+
+
+@pytest.mark.parametrize("name", [*METHODS, *DATA, *RUNS])
+@pytest.mark.parametrize("place", ["section", "init_args"])
+def test_a_key_it_must_not_have_is_refused(run: Run, tmp_path: Path, name: str, place: str) -> None:
+    stack = load_stack([name])
+    section = "data" if name in DATA else "model"
+    inner = stack[section]["init_args"] if place == "init_args" else stack
+    inner["scael"] = 4
+    (tmp_path / "changed.yaml").write_text(yaml.safe_dump(stack))
+    beside = ["--config", "methods/edsr/fit.yaml"] if name in DATA else ["--config", "data/photos.yaml"]
+    command = "fit" if name in DATA else _command(name)
+    ran = run(command, *beside, "--config", "changed.yaml", *NEEDS.get(name, []), "--print_config", status=2)
+    assert "'scael'" in _error(ran)
+    assert place == "section" or "did you mean 'scale'?" in ran.err
+
+
+@pytest.mark.parametrize("name", config_names())
+def test_its_first_line_says_what_it_is(name: str) -> None:
+    text = find_config(name).read_text(encoding="utf-8")
+    assert text.endswith("\n")
+    assert "\t" not in text
+    assert text.startswith("name:" if name.startswith("protocols/") else "# ")
+
+
+def test_no_kind_of_config_escapes_these_tests() -> None:
+    protocols = config_names("protocols")
+    assert sorted([*FITS, *RUNNABLE, *SPANDREL, "methods/image_folder/test.yaml", *DATA, *RUNS, *protocols]) == (
+        config_names()
+    )
+    assert {name.split("/")[1] for name in FITS} >= {"dvmsr", "edsr", "rrdb", "srresnet"}
+    assert {name.split("/")[1] for name in RUNNABLE} >= {"bicubic", "dvmsr", "edsr", "rrdb", "srresnet"}
+
+
+# ----------------------------------------------------------------------------------------------------------- training
+
+
+@pytest.mark.parametrize("name", [*FITS, *RUNS])
+def test_it_trains(run: Run, tmp_path: Path, name: str) -> None:
+    data = [] if name in RUNS else ["--config", "data/photos.yaml"]
+    rest = ["--trainer.log_every_n_steps", "1", "--trainer.default_root_dir", "run", *QUIET]
+    run("fit", "--config", name, *data, *TINY, *rest)
+    [log] = Path("run").glob("logs/*/metrics.csv")
+    losses = [float(v) for row in csv.DictReader(log.open()) for k, v in row.items() if k.startswith("losses/") and v]
+    assert len(losses) == 2
+    assert all(math.isfinite(loss) and loss > 0 for loss in losses)
+    _check_steps(read_checkpoint("run/checkpoints/last.ckpt"), load_stack([name])["model"]["init_args"])
+
+
+def _check_steps(saved: dict[str, Any], given: dict[str, Any]) -> None:
+    """Two steps of the optimiser that the config names reached every weight."""
+    assert saved["global_step"] == 2
+    [optimizer] = saved["optimizer_states"]
+    [group] = optimizer["param_groups"]
+    settings = given["optimizer"]["init_args"]
+    assert group["initial_lr"] == settings["lr"]
+    assert list(group["betas"]) == settings["betas"]
+    assert len(optimizer["state"]) == len(group["params"]) > 0
+    for state in optimizer["state"].values():
+        assert state["step"] == 2
+        assert bool(torch.isfinite(state["exp_avg"]).all())
+    moved = [bool(state["exp_avg_sq"].any()) for state in optimizer["state"].values()]
+    assert all(moved), f"{moved.count(False)} of {len(moved)} weights had no gradient"
+    [scheduler] = saved["lr_schedulers"]
+    for key in ("T_0", "T_max", "eta_min", "gamma"):
+        if key in given["scheduler"]["init_args"]:
+            assert scheduler[key] == given["scheduler"]["init_args"][key]
+    assert all(bool(torch.isfinite(t).all()) for t in saved["state_dict"].values() if t.is_floating_point())
+
+
+# ------------------------------------------------------------------------------------------------------------ testing
+
+
+@pytest.mark.parametrize("name", RUNNABLE)
+def test_it_scores_an_image(run: Run, one: list[str], name: str) -> None:
+    run("test", "--config", name, *one, "--benchmark.out", "records")
+    _one_record("records")
+
+
+def test_finished_images_are_scored(run: Run, one: list[str], tmp_path: Path) -> None:
+    given = ["--model.init_args.root", str(tmp_path / "one"), "--model.init_args.name", "Truth"]
+    run("test", "--config", "methods/image_folder/test.yaml", *given, *one, "--benchmark.out", "records")
+    record = _one_record("records")
+    assert record.method == "Truth"
+    assert record.metrics["ssim_y219"].mean == 1.0
+
+
+def _one_record(out: str) -> Any:
+    [(path, record)] = find_records([Path(out)])
+    assert (record.n, record.scale, record.protocol) == (1, 4, "y219_crop4")
+    [row] = read_rows(path)
+    assert set(row.values) == {"psnr_y219", "ssim_y219"}
+    value = row.values["ssim_y219"]
+    assert value is not None
+    assert -1 <= value <= 1
+    return record
+
+
+@pytest.mark.usefixtures("hr")
+@pytest.mark.parametrize("name", DATA)
+def test_data_is_found(run: Run, name: str) -> None:
+    given = {
+        "data/classical.yaml": ["--data.init_args.root", "sets"],
+        "data/image_pairs.yaml": ["--data.init_args.test_gt", "sets/Set5/HR"],
+        "data/images.yaml": ["--data.init_args.root", "sets/Set5/HR"],
+    }.get(name, [])
+    run("predict", "--model", "Bicubic", "--config", name, *given, *QUIET, "--benchmark.out", "sr")
+    [folder] = [p for p in Path("sr").iterdir() if p.is_dir()]
+    assert len(list(folder.glob("*.png"))) == (2 if name == "data/photos.yaml" else 5)
+
+
+@pytest.mark.parametrize("name", sorted(set(DATA) - {"data/photos.yaml"}))
+def test_data_that_is_not_there_is_asked_for_in_one_line(run: Run, name: str) -> None:
+    assert "data" in _error(run("test", "--model", "Bicubic", "--config", name, *QUIET, status=2))
+
+
+def _error(ran: Ran) -> str:
+    """The one line that ends what was printed."""
+    before, _, line = ran.err.partition("srbench: error: ")
+    assert line.endswith("\n")
+    assert len(line.splitlines()) == 1, line
+    assert not before or before.endswith("\n")
+    return line
+
+
+@pytest.mark.parametrize("name", SPANDREL)
+def test_a_checkpoint_that_is_not_here_is_named(run: Run, one: list[str], name: str) -> None:
+    command = ["test", "--config", name, *one, "--benchmark.out", "records"]
+    missing = _error(run(*command, "--model.init_args.weights", "not/here.pth", status=2))
+    assert "not/here.pth: there is no such file" in missing
+    assert "--model.init_args.weights FILE" in _error(run("describe", "--config", name, status=2))
+    assert not list(Path("records").rglob("record.json"))
+
+
+def test_weights_that_were_not_named_are_asked_for(run: Run, one: list[str]) -> None:
+    ran = run("test", "--config", "methods/spandrel/hat.yaml", *one, "--benchmark.out", "records", status=2)
+    assert "--model.init_args.weights FILE" in _error(ran)
+    assert not list(Path("records").rglob("record.json"))
+
+
+@pytest.mark.parametrize("name", [name for name in SPANDREL if not name.endswith("/test.yaml")])
+def test_it_says_which_checkpoint_of_which_paper(name: str) -> None:
+    text = find_config(name).read_text(encoding="utf-8")
+    comment = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("#"))
+    assert re.search(r"\(\w+ et al\. 20\d\d\): [\w+.-]+\.pth\b", comment)
+
+
+# ---------------------------------------------------------------------------------------------------------- protocols
+
+
+@pytest.mark.parametrize("name", config_names("protocols"))
+def test_a_protocol_loads_under_its_name_and_every_metric_exists(name: str) -> None:
+    protocol = load_protocol(Path(name).stem)
+    assert protocol.name == Path(name).stem
+    assert protocol.metrics
+    assert protocol.source
+    assert {spec.metric for spec in protocol.metrics} <= set(metric_names())
+
+
+def test_every_json_is_valid() -> None:
+    files = sorted(room_folder("configs").rglob("*.json"))
+    assert files
+    for file in files:
+        assert json.loads(file.read_text(encoding="utf-8"))
