@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from srbench.catalog import exported, load_stack, overlay
+from srbench.catalog import exported, overlay, read_config
 from srbench.errors import InputError
 from srbench.naming import unknown_name
 
 ROOMS = {"model": "modules", "data": "datamodules"}
+SECTIONS = ("model", "data", "trainer", "benchmark", "checkpoint")
 
 
 @dataclass
@@ -37,21 +38,21 @@ def read(argv: Sequence[str]) -> Invocation:
     """
     subcommand, *tokens = argv
     names, rest = _split_configs(tokens)
-    stack = load_stack(names)
+    stack: dict[str, Any] = {}
+    for name in names:
+        stack = overlay(stack, _settled(read_config(name), name))
     for section, room in ROOMS.items():
-        held = stack.get(section)
-        if isinstance(held, str):
-            held = stack[section] = {"class_path": held}
-        if isinstance(held, dict) and isinstance(held.get("class_path"), str):
-            held["class_path"] = class_path(held["class_path"], room)
         rest = [_complete(token, before, section, room) for before, token in zip(["", *rest], rest, strict=False)]
+    _refuse_loose_ends(rest)
+    invocation = Invocation(subcommand, stack, rest)
+    _settle_checkpoint(invocation)
+    stack, rest = invocation.stack, invocation.rest
     folder = run_folder(stack, rest)
     if value_of(stack, rest, "trainer.default_root_dir") is None:
         stack = overlay(stack, {"trainer": {"default_root_dir": folder}})
     if not any(token.startswith("--trainer.logger") for token in rest) and "logger" not in stack.get("trainer", {}):
         stack = overlay(stack, {"trainer": {"logger": _default_logger(folder) if subcommand == "fit" else False}})
-    invocation = Invocation(subcommand, stack, rest)
-    _settle_checkpoint(invocation, Path(folder))
+    invocation.stack = stack
     return invocation
 
 
@@ -99,6 +100,38 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return found[-1] if found else None
 
 
+def _settled(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """A config whose sections are mappings and whose classes have their full names, so that it can be stacked.
+
+    Raises:
+        InputError: a key is no word, or a section is no mapping.
+    """
+    if odd := [key for key in config if not isinstance(key, str)]:
+        raise InputError(f"the key {odd[0]!r} is no word", where=name, remedy="start with keys such as model:, data:")
+    out = {key: value for key, value in config.items() if value is not None}  # a section left empty says nothing
+    for section in SECTIONS:
+        held = out.get(section)
+        if isinstance(held, str) and section in ROOMS:
+            held = out[section] = {"class_path": held}
+        if held is not None and not isinstance(held, dict):
+            raise _no_mapping(f"{section}: {held!r}", name)
+    for section, room in ROOMS.items():
+        held = out.get(section, {})
+        if "class_path" in held:
+            if not isinstance(held["class_path"], str):
+                raise InputError(
+                    f"{section}.class_path {held['class_path']!r} is no name", where=name, remedy="name a class"
+                )
+            held["class_path"] = class_path(held["class_path"], room)
+        if not isinstance(held.get("init_args") or {}, dict):
+            raise _no_mapping(f"{section}.init_args: {held['init_args']!r}", name)
+    return out
+
+
+def _no_mapping(what: str, name: str) -> InputError:
+    return InputError(f"'{what}' is no mapping", where=name, remedy="write its keys below it, indented")
+
+
 def _default_logger(folder: str) -> dict[str, Any]:
     """Losses and metrics as ``<run>/logs/version_<k>/metrics.csv``."""
     return {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": folder, "name": "logs"}}
@@ -111,7 +144,7 @@ def _split_configs(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
     for token in waiting:
         if token in ("--config", "-c"):
             value = next(waiting, None)
-            if value is None:
+            if value is None or value.startswith("--"):
                 raise InputError("--config needs a value", remedy="give a path or a name from srbench list configs")
             names.append(value)
         elif token.startswith("--config="):
@@ -121,8 +154,24 @@ def _split_configs(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
     return names, rest
 
 
+def _refuse_loose_ends(rest: Sequence[str]) -> None:
+    """Refuses words that belong to no key, and keys that need a value and have none.
+
+    Raises:
+        InputError: it says what the word was probably meant to be.
+    """
+    for before, token in zip(["", *rest], rest, strict=False):
+        if not token.startswith("-") and (not before.startswith("--") or "=" in before):
+            known = Path(token).is_file() or token.endswith((".yaml", ".yml"))
+            remedy = f"did you mean '--config {token}'?" if known else "write --KEY VALUE, a list as '[a,b]'"
+            raise InputError("it belongs to no key", where=token, remedy=remedy)
+    for token, after in zip(rest, [*rest, ""][1:], strict=True):
+        if token == "--ckpt_path" and (not after or after.startswith("--")):
+            raise InputError("it needs a value", where=token, remedy="give a file, or `last`")
+
+
 def _complete(token: str, before: str, section: str, room: str) -> str:
-    flags = (f"--{section}", f"--{section}.class_path")
+    flags = (f"--{section}", f"--{section}.class_path", f"--{section}.help")
     if before in flags and not token.startswith("-"):
         return token if token.startswith("{") else class_path(token, room)
     for flag in flags:
@@ -131,29 +180,41 @@ def _complete(token: str, before: str, section: str, room: str) -> str:
     return token
 
 
-def _settle_checkpoint(invocation: Invocation, folder: Path) -> None:
+def _settle_checkpoint(invocation: Invocation) -> None:
     """Finds ``last``, and puts what the checkpoint remembers of the model below everything else."""
     path = value_of(invocation.stack, invocation.rest, "ckpt_path")
     if path is None:
         return
+    invocation.rest = _without(invocation.rest, "ckpt_path")
+    invocation.stack.pop("ckpt_path", None)
     if path == "last":
+        folder = Path(run_folder(invocation.stack, invocation.rest))
         path = newest_checkpoint(folder)
         if path is None and invocation.subcommand != "fit":
             raise InputError("there is no last checkpoint", where=folder, remedy="run srbench fit first")
-    invocation.rest = _without(invocation.rest, "ckpt_path")
-    invocation.stack.pop("ckpt_path", None)
-    if path is None:
-        print(f"{folder}: no checkpoint yet, training starts from the beginning")
-        return
+        if path is None:
+            print(f"{folder}: no checkpoint yet, training starts from the beginning")
+            return
     invocation.stack["ckpt_path"] = str(path)
     invocation.stack = overlay(_remembered(Path(path)), invocation.stack)
 
 
 def _remembered(path: Path) -> dict[str, Any]:
+    """The ``model`` section of the run that wrote the checkpoint; without the class when it was not the command line.
+
+    Raises:
+        InputError: the file is no checkpoint of a training run.
+    """
     from srbench.weights import read_checkpoint
 
     held = read_checkpoint(path)
-    hparams = dict(held.get("hyper_parameters") or {}) if isinstance(held, dict) else {}
+    if not isinstance(held, dict) or "state_dict" not in held or "pytorch-lightning_version" not in held:
+        raise InputError(
+            "it is no checkpoint of srbench fit",
+            where=path,
+            remedy="weights alone are given by --model.init_args.weights FILE",
+        )
+    hparams = dict(held.get("hyper_parameters") or {})
     hparams.pop("_instantiator", None)
     hparams.pop("weights", None)  # the checkpoint's own tensors come after them anyway
     name = hparams.pop("_class_path", None)

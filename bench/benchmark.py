@@ -56,6 +56,14 @@ class Benchmark(Callback):
         threads: int | None = 1,
         force: bool = False,
     ) -> None:
+        if threads is not None and threads < 1:
+            raise InputError(f"{threads} threads are impossible", where="benchmark.threads", remedy="use 1 or more")
+        if save_images < -1:
+            raise InputError(
+                f"{save_images} images cannot be saved",
+                where="benchmark.save_images",
+                remedy="use -1 for all, or 0, 1, 2",
+            )
         self.protocol = load_protocol(protocol)
         self.out = None if out is None else Path(out)
         self.method = None if method is None else safe_name(method, kind="method name")
@@ -114,7 +122,7 @@ class Benchmark(Callback):
     ) -> None:
         """Scores the batch; its rows are on disk before the next one starts."""
         evaluation = self._evaluations[dataloader_idx]
-        for i, row, sr in self._score(outputs, batch):
+        for i, row, sr in self._score(outputs, batch, evaluation.info.name):
             evaluation.add(row)
             if self._keeps(trainer, dataloader_idx, row.name):
                 self._save(trainer, evaluation, row.name, sr, batch, i)
@@ -165,7 +173,8 @@ class Benchmark(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Scores the batch under the same protocol as a test would."""
-        for _, row, _ in self._score(outputs, batch):
+        test_set = trainer.datamodule.val_sets[dataloader_idx].name  # type: ignore[attr-defined]
+        for _, row, _ in self._score(outputs, batch, test_set):
             self._validation[dataloader_idx][row.name] = row
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -201,17 +210,25 @@ class Benchmark(Callback):
 
     # ------------------------------------------------------------------------------------------------------ the rest
 
-    def _score(self, outputs: Restored, batch: Batch) -> list[tuple[int, ImageRow, Any]]:
+    def _score(self, outputs: Restored, batch: Batch, test_set: str) -> list[tuple[int, ImageRow, Any]]:
         scored = []
-        share = outputs["ms"] / len(batch["name"])
+        share = None if outputs["ms"] is None else outputs["ms"] / len(batch["name"])
         for i, name in enumerate(batch["name"]):
             try:
                 sr = to_uint8(outputs["sr"][i])
             except InputError as error:
-                raise InputError(f"the restored image cannot be scored: {error.what}", where=name) from error
+                raise InputError(
+                    f"the restored image cannot be scored: {error.what}",
+                    where=f"{test_set}/{name}",
+                    remedy="check the weights and the precision",
+                ) from error
             gt = to_uint8(batch["gt"][i]) if "gt" in batch else None
             notes = tuple(batch["notes"][i]) if "notes" in batch else ()
-            scored.append((i, ImageRow(name, self.scorer.score(name, sr, gt), share, notes), sr))
+            try:
+                values = self.scorer.score(name, sr, gt)
+            except InputError as error:  # an image's name alone does not say where it lies
+                raise InputError(error.what, where=f"{test_set}/{name}", remedy=error.remedy) from error
+            scored.append((i, ImageRow(name, values, share, notes), sr))
         return scored
 
     def _subject(self, module: SRModule) -> Subject:
@@ -248,6 +265,8 @@ class Benchmark(Callback):
     def _cost(self, trainer: Trainer, pl_module: LightningModule) -> Cost:
         module = pl_module
         assert isinstance(module, SRModule)
+        if not module.timed:
+            return Cost()
         net = module.parts()["net"]
         return Cost(
             params=sum(p.numel() for p in net.parameters()),

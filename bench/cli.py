@@ -12,10 +12,10 @@ from srbench.errors import InputError
 from srbench.naming import unknown_name
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "fit": ("srbench.trainer_cli", "train a stage of a method"),
-    "validate": ("srbench.trainer_cli", "score the validation sets, nothing is written"),
-    "test": ("srbench.trainer_cli", "restore and score test sets; writes records"),
-    "predict": ("srbench.trainer_cli", "restore images and write them as PNG"),
+    "fit": ("srbench.trainer_command", "train a stage of a method"),
+    "validate": ("srbench.trainer_command", "score the validation sets, nothing is written"),
+    "test": ("srbench.trainer_command", "restore and score test sets; writes records"),
+    "predict": ("srbench.trainer_command", "restore images and write them as PNG"),
     "score": ("srbench.score_command", "score a folder of finished images under a protocol"),
     "leaderboard": ("srbench.leaderboard_command", "records to tables (CSV, Markdown, page, W&B)"),
     "list": ("srbench.list_command", "methods, datasets, metrics, protocols, configs"),
@@ -30,7 +30,7 @@ Train, measure and compare image super-resolution, so that two numbers in one co
 
 {commands}
 
-srbench COMMAND --help explains a command. Start here:
+srbench COMMAND --help explains a command; SRBENCH_TRACEBACK=1 shows where an error was raised. Start here:
   srbench test --model Bicubic --config data/photos.yaml --benchmark.out runs/bicubic
   srbench leaderboard --records runs/bicubic
 """
@@ -43,14 +43,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; None takes those of the process.
 
     Returns:
-        The exit status: 0, or 2 for bad input, or what the command says.
+        The exit status: 0, 2 for bad input, 130 when interrupted, or what the command says.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(arguments)
     except InputError as error:
+        if os.environ.get("SRBENCH_TRACEBACK"):
+            raise
         print(f"srbench: error: {_readable(error)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("srbench: interrupted; what was written is kept", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader of our output went away (srbench list | head)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

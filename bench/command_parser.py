@@ -10,11 +10,20 @@ from srbench.errors import InputError
 from srbench.naming import nearest, unknown_name
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter, argparse.HelpFormatter):
+    """Keeps the line breaks of a description that has some."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text.strip():
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
 class CommandParser(argparse.ArgumentParser):
     """argparse without abbreviations, whose errors are :class:`~srbench.errors.InputError`."""
 
     def __init__(self, prog: str, description: str | None) -> None:
-        super().__init__(prog=prog, description=description, allow_abbrev=False)
+        super().__init__(prog=prog, description=description, allow_abbrev=False, formatter_class=_Formatter)
 
     def error(self, message: str) -> NoReturn:
         """Raises instead of exiting; an unknown option is told its nearest neighbour."""

@@ -127,7 +127,10 @@ class SRDataModule(LightningDataModule):
         """
         sets = self._known_tests()
         if not sets:
-            raise InputError(f"{type(self).__name__} was given no images to test on", where="data")
+            name = type(self).__name__
+            raise InputError(
+                f"{name} was given no images to test on", where="data", remedy=f"see srbench test --data.help {name}"
+            )
         return sets
 
     @property

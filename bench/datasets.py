@@ -240,7 +240,7 @@ class TrainingSet(Dataset[Sample]):
         self._room = cache_mb * 2**20
         self._cache: dict[int, tuple[Pixels, Pixels]] = {}
         if not self.pairs:
-            raise InputError("there is no image to train on")
+            raise InputError("there is no image to train on", where="data", remedy="give a folder that holds some")
         if patch_size < scale or patch_size % scale:
             raise InputError(f"patch_size {patch_size} is no multiple of scale {scale}", remedy="choose one that is")
         for pair in self.pairs:
@@ -328,10 +328,13 @@ def _known(path: Path | None) -> Path:
 
 def _check_names(set_name: str, pairs: Sequence[Pair]) -> None:
     if not pairs:
-        raise InputError("the test set has no image", where=set_name)
+        raise InputError("the test set has no image", where=set_name, remedy="give a folder that holds some")
     seen: dict[str, Pair] = {}
     for pair in pairs:
-        safe_name(pair.name, kind="name of an image")
+        try:
+            safe_name(pair.name, kind="name of an image")
+        except InputError as error:
+            raise InputError(error.what, where=pair.file.parent, remedy=error.remedy) from error
         if pair.name in seen:
             raise InputError(
                 f"two images are called '{pair.name}': {seen[pair.name].file.name} and {pair.file.name}",
@@ -348,7 +351,9 @@ def _check_sizes(pair: Pair, scale: int, *, crop_gt: bool = False) -> tuple[int,
     height, width = read_size(pair.gt)
     if pair.lq is None:
         if min(height, width) < scale:
-            raise InputError(f"{height} x {width} is too small for scale {scale}", where=pair.gt)
+            raise InputError(
+                f"{height} x {width} is too small for scale {scale}", where=pair.gt, remedy="leave the image out"
+            )
         return height - height % scale, width - width % scale
     lq = read_size(pair.lq)
     wanted = (lq[0] * scale, lq[1] * scale)

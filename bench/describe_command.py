@@ -6,17 +6,14 @@ import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from srbench.arguments import read
-from srbench.build import build_model
 from srbench.command_parser import CommandParser
-from srbench.cost import count_macs, part_table
 from srbench.errors import InputError
-from srbench.keys import check_keys
-from srbench.module import SRModule
+
+if TYPE_CHECKING:
+    from srbench.module import SRModule
 
 
 def run(argv: Sequence[str]) -> int:
@@ -62,9 +59,16 @@ def describe(configs: Sequence[str], arguments: Sequence[str], size: tuple[int, 
     Raises:
         InputError: see :func:`run`.
     """
+    import torch  # --help and a config that does not exist answer without it
+
+    from srbench.build import build_model
+    from srbench.cost import part_table
+    from srbench.keys import check_keys, require
+
     invocation = read(["describe", *(f"--config={name}" for name in configs), *arguments])
     invocation.stack = {"model": invocation.stack["model"]} if "model" in invocation.stack else {}
     check_keys(invocation)
+    require(invocation, ["model"])
     with torch.device("meta"), warnings.catch_warnings():
         # A network whose shape lies in its checkpoint is loaded onto meta, where the values rightly go nowhere.
         warnings.filterwarnings("ignore", message=".*to a meta parameter.*")
@@ -76,6 +80,8 @@ def describe(configs: Sequence[str], arguments: Sequence[str], size: tuple[int, 
 
 
 def _macs_g(model: SRModule, size: tuple[int, int]) -> float | None:
+    from srbench.cost import count_macs
+
     net = model.parts().get("net")
     if net is None:
         return None

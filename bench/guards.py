@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import io
+import signal
+import threading
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from srbench.atomic import write_whole
 from srbench.errors import InputError
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Checkpoints that replace the one before only when they are whole: a full disk costs no earlier checkpoint."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Writes one checkpoint.
+
+        Raises:
+            InputError: the disk is full, or the folder cannot be written.
+        """
+        if "://" in str(path):  # remote storage has its own ways
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        held = io.BytesIO()
+        torch.save(checkpoint, held)
+        write_whole(Path(path), held.getbuffer())
 
 
 class Checkpoint(ModelCheckpoint):
@@ -51,6 +76,10 @@ class Checkpoint(ModelCheckpoint):
         """Settles the folder: beside the run's config, whatever the logger."""
         if self.dirpath is None:
             self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
+        strategy = trainer.strategy
+        plain = isinstance(strategy, (SingleDeviceStrategy, DDPStrategy))  # sharded ones write folders of their own
+        if plain and type(strategy.checkpoint_io) is TorchCheckpointIO:  # nobody asked for another
+            strategy.checkpoint_io = WholeFiles()
         super().setup(trainer, pl_module, stage)
 
     def on_train_batch_end(
@@ -58,8 +87,70 @@ class Checkpoint(ModelCheckpoint):
     ) -> None:
         """Saves as configured, and once more when this was the last step of the run."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        if self.save_last and _ends_here(trainer) and self._last_global_step_saved != trainer.global_step:
+        if _ends_here(trainer):
+            self.keep_last(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Saves when the system asks the run to end (a cluster's time limit); Lightning raises that between steps."""
+        super().on_exception(trainer, pl_module, exception)
+        if isinstance(exception, SIGTERMException):
+            self.keep_last(trainer)
+
+    def keep_last(self, trainer: Trainer) -> None:
+        """Saves ``last.ckpt`` at this step, unless it is there."""
+        if self.save_last and self._last_global_step_saved != trainer.global_step:
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+
+
+class Interrupt(Callback):
+    """Ctrl-C while training in one process: finishes the step, saves ``last.ckpt`` and stops; again, stops at once.
+
+    Between two steps a checkpoint is sound; in the middle of the optimiser's step it would not be.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Any = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Listens from here on."""
+        if trainer.world_size == 1 and threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._ask)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Saves and stops when it was asked to.
+
+        Raises:
+            KeyboardInterrupt: it was.
+        """
+        if not self.asked:
+            return
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, Checkpoint):
+                callback.keep_last(trainer)
+                print(f"saved at step {trainer.global_step}; --ckpt_path last goes on from there")
+        raise KeyboardInterrupt
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Listens no more."""
+        self._release()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Listens no more."""
+        self._release()
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        print("\nfinishing this step, then saving; Ctrl-C again stops at once")
+
+    def _release(self) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            self._before = None
 
 
 class FiniteLoss(Callback):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from srbench.atomic import write_whole
+from srbench.command_parser import CommandParser
 from srbench.errors import InputError
 from srbench.leaderboard import Entry, Leaderboard, build_leaderboard, load_entries, to_csv, to_markdown, to_text
 from srbench.naming import printable
@@ -27,8 +28,7 @@ def run(argv: Sequence[str]) -> int:
     """Run the command with its arguments; returns the exit status, 1 when ``--check`` finds a difference.
 
     Raises:
-        InputError: a folder, a record, a metric's name or an output cannot be used.
-        SystemExit: from argparse, on ``--help`` and on options it does not know.
+        InputError: an option is unknown, or a folder, a record, a metric's name or an output cannot be used.
     """
     options = _parser().parse_args(argv)
     committed = not options.records
@@ -49,12 +49,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="srbench leaderboard",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = CommandParser("srbench leaderboard", _DESCRIPTION)
     add = parser.add_argument
     add("--records", type=Path, nargs="+", action="extend", default=[], metavar="DIR", help="folders of records")
     add("--csv", metavar="PATH", help="write the table as CSV; - for standard output")

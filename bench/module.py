@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import torch
 from lightning.pytorch import LightningModule
@@ -16,14 +16,17 @@ from torch import Tensor, nn
 from srbench.contracts import Batch
 from srbench.errors import InputError
 from srbench.tiling import tiled
-from srbench.weights import load_state, load_strict, sha256
+from srbench.weights import check_finite, check_fit, load_state, load_strict, sha256
 
 
 class Restored(TypedDict):
-    """What a test, validation or prediction step returns: ``sr`` (B,3,s*h,s*w) in [0,1] and its milliseconds."""
+    """What a test, validation or prediction step returns: ``sr`` (B,3,s*h,s*w) in [0,1] and its milliseconds.
+
+    ``ms`` is None for a module that is not ``timed``.
+    """
 
     sr: Tensor
-    ms: float
+    ms: float | None
 
 
 class SRModule(LightningModule, ABC):
@@ -42,10 +45,13 @@ class SRModule(LightningModule, ABC):
 
     Attributes:
         marks: why rows of this method may not be ranked: ``oracle``, ``random_backbones``.
+        timed: whether ``restore`` is the method at work; False where it only fetches what was made elsewhere, so that
+            no time, memory or parameters are recorded.
         unhashed: init arguments that say where things lie and not what they are; they stay out of the config hash.
     """
 
     marks: tuple[str, ...] = ()
+    timed: ClassVar[bool] = True
     unhashed: ClassVar[tuple[str, ...]] = ("weights",)
 
     def __init__(
@@ -61,6 +67,12 @@ class SRModule(LightningModule, ABC):
         if scale < 1:
             raise InputError(
                 f"scale {scale} is impossible", where="model.init_args.scale", remedy="use 1, 2, 3, 4, ..."
+            )
+        if (tile is not None and tile < 1) or tile_overlap < 0:
+            raise InputError(
+                f"tile {tile} with overlap {tile_overlap} is impossible",
+                where="model.init_args.tile",
+                remedy="use tile >= 1 and tile_overlap >= 0",
             )
         self.scale = scale
         self.weights = weights
@@ -130,6 +142,17 @@ class SRModule(LightningModule, ABC):
         """Lightning's hook: weights are there before any checkpoint is restored over them."""
         self.prepare()
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning's hook: refuses the checkpoint of another network, or of a run that diverged.
+
+        Raises:
+            InputError: it says how the tensors differ, or which is not finite.
+        """
+        if self.strict_loading:
+            where = str(getattr(self._trainer, "ckpt_path", None) or type(self).__name__)
+            check_finite(checkpoint["state_dict"], where=where)
+            check_fit(self, checkpoint["state_dict"], where=where)
+
     def forward(self, lq: Tensor) -> Tensor:
         """The same as :meth:`upscale`."""
         return self.upscale(lq)
@@ -154,7 +177,7 @@ class SRModule(LightningModule, ABC):
         sr = self.restore(batch)
         ms = (self._clock() - start) * 1000.0
         self._check(sr, batch)
-        return {"sr": sr, "ms": ms}
+        return {"sr": sr, "ms": ms if self.timed else None}
 
     def _clock(self) -> float:
         if self.device.type == "cuda":

@@ -47,7 +47,7 @@ def safe_name(name: str, *, kind: str = "name") -> str:
     """
     if not name or name.strip(". ") == "" or len(name) > 200 or _UNSAFE.search(name):
         raise InputError(
-            f"{name!r} cannot be used as a {kind}",
+            f"{name!r} cannot be used as {'an' if kind[:1] in 'aeiou' else 'a'} {kind}",
             remedy="use letters, digits, '-', '_' and '.', no path separators and no '..'",
         )
     return name

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from srbench import __version__
 from srbench.atomic import write_whole
+from srbench.command_parser import CommandParser
 from srbench.environment import environment, git_revision, now
 from srbench.errors import InputError
 from srbench.images import PIXEL_LIMIT, fingerprint, list_images
-from srbench.naming import printable, safe_name, unknown_name
+from srbench.naming import printable, safe_name
 from srbench.pairing import pair
 from srbench.protocol import Protocol, load_protocol
 from srbench.records import (
@@ -64,11 +65,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _options(argv: Sequence[str]) -> argparse.Namespace:
-    parser = _parser()
-    options, rest = parser.parse_known_args(list(argv))
-    if rest:
-        valid = [text for action in parser._actions for text in action.option_strings]
-        raise unknown_name("option", rest[0].split("=")[0], valid, where="srbench score")
+    options = _parser().parse_args(list(argv))
     if options.out is not None:
         needed = {"--method": options.method, "--set": options.set, "--scale": options.scale}
         absent = [option for option, value in needed.items() if value is None]
@@ -82,10 +79,9 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="srbench score",
-        description="Score a folder of finished images under a protocol, against the images of the same names.",
-        allow_abbrev=False,
+    parser = CommandParser(
+        "srbench score",
+        "Score a folder of finished images under a protocol, against the images of the same names.",
     )
     parser.add_argument("sr_dir", metavar="SR_DIR", help="folder of the images to score")
     parser.add_argument("--ref", metavar="GT_DIR", help="folder of the references; without it, no-reference metrics")

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
-import re
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jsonargparse
-from jsonargparse import ArgumentParser
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint as AnyCheckpoint
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from srbench.arguments import Invocation, read
-from srbench.atomic import write_whole
+from srbench.arguments import Invocation
+from srbench.atomic import write_failed, write_whole
 from srbench.benchmark import Benchmark
 from srbench.datamodule import SRDataModule
 from srbench.errors import InputError
-from srbench.guards import Checkpoint, FiniteLoss
-from srbench.keys import check_keys
+from srbench.guards import Checkpoint, FiniteLoss, Interrupt
+from srbench.keys import check_keys, require
 from srbench.module import SRModule
+from srbench.progress import Summary, progress_bar
+from srbench.rejection import refused
 from srbench.resume import Resume
 from srbench.wandb_run import WandbRun, prepare
 
@@ -88,9 +91,16 @@ class SRBenchCLI(LightningCLI):
         return {self.invocation.subcommand: LightningCLI.subcommands()[self.invocation.subcommand]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Adds ``--benchmark.*`` and ``--checkpoint.*``."""
+        """Adds ``--benchmark.*`` and, where something is trained, ``--checkpoint.*``."""
         parser.add_lightning_class_args(Benchmark, "benchmark")
-        parser.add_lightning_class_args(Checkpoint, "checkpoint")
+        if self.invocation.subcommand == "fit":
+            parser.add_lightning_class_args(Checkpoint, "checkpoint")
+
+    def _set_seed(self) -> None:
+        try:
+            super()._set_seed()
+        except ValueError as error:
+            raise InputError(str(error), where="seed_everything", remedy="use a number from 0 to 4294967295") from error
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parses without Lightning's warning about ``sys.argv``; configs were stacked before."""
@@ -112,51 +122,115 @@ class SRBenchCLI(LightningCLI):
             if isinstance(callback, Benchmark) and path:
                 callback.checkpoint = Path(path)
 
+    def instantiate_classes(self) -> None:
+        """Builds everything; what a class refuses is bad input.
+
+        Raises:
+            InputError: see :func:`~srbench.rejection.refused`.
+        """
+        try:
+            super().instantiate_classes()
+        except OSError:
+            raise
+        except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
+            raise refused(error, see=f"srbench {self.invocation.subcommand} --help") from error
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Adds the callbacks that every run has."""
         self._dump_config()
-        self.trainer_defaults["callbacks"] = [Resume(), FiniteLoss(), WandbRun(self.config_dump)]
+        trainer = self._get(self.config_init, "trainer")
+        callbacks: list[Callback] = [Resume(), FiniteLoss(), Interrupt(), Summary(), WandbRun(self.config_dump)]
+        own = trainer.get("callbacks") or []
+        own = own if isinstance(own, list) else [own]
+        shown = trainer.get("enable_progress_bar") is not False and not trainer.get("barebones")
+        if shown and not any(isinstance(callback, ProgressBar) for callback in own):
+            callbacks.append(progress_bar())
+        if self.invocation.subcommand != "fit":  # nothing is trained: there is nothing to save
+            kwargs["callbacks"] = [callback for callback in own if not isinstance(callback, AnyCheckpoint)]
+            kwargs["enable_checkpointing"] = False
+        if trainer.get("enable_model_summary") is None:
+            kwargs["enable_model_summary"] = False  # Lightning's table counts no operations here and prints 0
+        self.trainer_defaults["callbacks"] = callbacks
         return super().instantiate_trainer(**kwargs)
 
 
-def run(argv: Sequence[str]) -> int:
-    """Runs one training command.
-
-    Args:
-        argv: the subcommand and its arguments.
+def launch(invocation: Invocation) -> int:
+    """Runs what :func:`srbench.arguments.read` has read.
 
     Returns:
         The exit status, 0.
 
     Raises:
         InputError: anything the user can mend.
+        KeyboardInterrupt: Ctrl-C, after Lightning has shut down.
     """
-    _quiet()
-    invocation = read(argv)
+    _quiet(invocation.subcommand)
     check_keys(invocation)
+    if not {"--help", "--model.help", "--data.help"} & {token.split("=")[0] for token in invocation.rest}:
+        require(invocation)
+    if invocation.subcommand != "fit":
+        invocation.stack.pop("checkpoint", None)
+        if given := [token for token in invocation.rest if token.startswith("--checkpoint")]:
+            raise InputError("only srbench fit writes checkpoints", where=given[0], remedy="leave it out")
+    see = f"srbench {invocation.subcommand} --help"
     try:
         SRBenchCLI(invocation)
     except (jsonargparse.ArgumentError, MisconfigurationException) as error:
-        raise InputError(_one_line(str(error)), remedy=f"see srbench {invocation.subcommand} --help") from error
+        raise refused(error, see=see) from error
+    except OSError as error:
+        raise _unwritable(error) from error
+    except RuntimeError as error:
+        raise _out_of_memory(error) from error
+    except SystemExit:
+        if _INTERRUPTED in _seen:  # Lightning turns Ctrl-C into an exit
+            raise KeyboardInterrupt from None
+        raise
     return 0
 
 
-def build_parser() -> ArgumentParser:
-    """An empty parser of the kind the command line uses; classes can ask it for their argument names."""
-    return ArgumentParser(exit_on_error=False)
+def _unwritable(error: OSError) -> BaseException:
+    """A full disk or a folder that cannot be written, met by a logger or a callback of somebody else's."""
+    known = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+    if error.errno not in known:
+        return error
+    return write_failed(Path(str(error.filename or "the run folder")), error)
 
 
-def _one_line(text: str) -> str:
-    """A jsonargparse message without its listings of types and tracebacks, at most 500 characters."""
-    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
-    return text if len(text) <= 500 else text[:497] + "..."
+def _out_of_memory(error: RuntimeError) -> BaseException:
+    short = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    remedy = "set --model.tile 256 to restore in tiles, or train with a smaller batch_size or patch_size"
+    return InputError("there is not enough memory", remedy=remedy) if short else error
 
 
-def _quiet() -> None:
-    """Turns off advice that is wrong here: few workers on purpose, shards made by ourselves."""
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
-        lambda record: "Tip:" not in record.getMessage()
-    )
+_INTERRUPTED = "Detected KeyboardInterrupt"
+_seen: set[str] = set()
+
+
+def _quiet(subcommand: str) -> None:
+    """Turns off advice that is wrong here, and lines that say nothing of the run."""
+    hidden = [
+        "Tip:",
+        "GPU available: False",
+        "TPU available: False",
+        "Restoring states from",
+        "Loaded model weights from",
+    ]
+    if subcommand != "fit":
+        hidden.append("Seed set to")
+        warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # those of training
+
+    def keep(record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if _INTERRUPTED in message:
+            _seen.add(_INTERRUPTED)
+            return False
+        return not any(text in message for text in hidden)
+
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logger = logging.getLogger(name)
+        for old in [f for f in logger.filters if getattr(f, "__name__", "") == "keep"]:
+            logger.removeFilter(old)
+        logger.addFilter(keep)
     for message in (
         ".*does not have many workers.*",
         ".*Using `DistributedSampler` with the dataloaders.*",
@@ -166,5 +240,7 @@ def _quiet() -> None:
         ".*Total length of `.*` across ranks is zero.*",
         ".*Trying to infer the `batch_size`.*",
         ".*isinstance\\(treespec, LeafSpec\\).*",
+        ".*LeafSpec.*",
+        ".*`torch.jit.script.*` is deprecated.*",
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,14 +53,16 @@ def read_checkpoint(path: str | Path) -> Any:
             from safetensors.torch import load_file
 
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")  # refused or read, either way said
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             "it is damaged, or a pickle that holds more than tensors; nothing in it was executed",
             where=path,
             remedy="re-save its tensors alone: torch.save({'params': state_dict}, ...) or safetensors",
         ) from error
-    except OSError as error:
+    except PermissionError as error:
         raise _unreadable(path, error) from error
     except Exception as error:  # zip, safetensors and legacy formats each raise their own
         raise InputError(
@@ -80,18 +83,37 @@ def load_state(path: str | Path, *, key: str | None = None) -> dict[str, Tensor]
     """
     held = read_checkpoint(path)
     state = _without_prefix(_unwrap(held, key, path))
+    check_finite(state, where=path)
+    return state
+
+
+def check_finite(state: Mapping[str, Tensor], *, where: str | Path) -> None:
+    """Refuses NaN and infinity.
+
+    Raises:
+        InputError: it counts the tensors that hold them and names the first.
+    """
     broken = [name for name, t in state.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
     if broken:
         raise InputError(
             f"{len(broken)} of {len(state)} tensors hold NaN or infinity, the first is {broken[0]}",
-            where=path,
+            where=where,
             remedy="this checkpoint comes from a diverged run or is damaged; take an earlier one",
         )
-    return state
 
 
 def load_strict(module: nn.Module, state: Mapping[str, Tensor], *, where: str | Path) -> None:
     """Loads ``state`` into ``module``; a key that fits nothing, is missing or has another shape is an error.
+
+    Raises:
+        InputError: see :func:`check_fit`.
+    """
+    check_fit(module, state, where=where)
+    module.load_state_dict(dict(state), assign=any(t.is_meta for t in module.state_dict().values()))
+
+
+def check_fit(module: nn.Module, state: Mapping[str, Tensor], *, where: str | Path) -> None:
+    """Refuses ``state`` when it is not exactly what ``module`` holds.
 
     Raises:
         InputError: one line that counts the misfits and shows the first of each kind.
@@ -114,7 +136,6 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], *, where: str | 
             where=where,
             remedy="choose the method, preset and scale it was trained with",
         )
-    module.load_state_dict(dict(state), assign=any(t.is_meta for t in own.values()))
 
 
 def _size(tensor: Tensor) -> str:

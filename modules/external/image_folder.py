@@ -44,6 +44,7 @@ class ImageFolder(FixedSR):
         kwargs: see :class:`~srbench.module.SRModule`.
     """
 
+    timed = False
     unhashed = ("weights", "root")
 
     def __init__(self, *, root: str, name: str, suffix: str | None = None, **kwargs: Any) -> None:

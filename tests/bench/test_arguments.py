@@ -61,7 +61,7 @@ def _save_checkpoint(folder: Path, name: str = "last.ckpt") -> Path:
         "tile": 64,
         "weights": "w",
     }
-    torch.save({"state_dict": {}, "hyper_parameters": hparams}, path)
+    torch.save({"state_dict": {}, "pytorch-lightning_version": "2.6.0", "hyper_parameters": hparams}, path)
     return path
 
 

@@ -86,7 +86,7 @@ def test_the_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--model", "EDRS"], "unknown model class 'EDRS'; did you mean 'EDSR'"),
         (["--model", "EDSR", "--model.init_args.presett", "full"], "unknown key 'presett'; did you mean 'preset'"),
-        (["--model", "EDSR", "--model.init_args.preset", "ful"], r"preset: Expected .*'full'.* Got value: ful"),
+        (["--model", "EDSR", "--model.init_args.preset", "ful"], "preset: expected 'baseline' or 'full', got 'ful'"),
         (["--config", "methods/edrs/test.yaml"], "did you mean 'methods/edsr/test.yaml'"),
         (["--model", "EDSR", "--size", "256"], "'256' is no size"),
         (["--model", "EDSR", "--size", "0x4"], "'0x4' is no size"),

@@ -128,7 +128,7 @@ def test_refusals(checkout: Path, make_entry: MakeEntry, monkeypatch: pytest.Mon
         run(["--check", "--csv", "-"])
     with pytest.raises(InputError, match=r"nothing\.csv: cannot be read"):
         run(["--check", "--csv", "nothing.csv"])
-    with pytest.raises(SystemExit):
+    with pytest.raises(InputError, match="unknown argument"):
         run(["--rank", "psnr_y219"])
     path = add(checkout / "results" / "records", make_entry({"a": [1.0]}, method="trial", marks=("random_backbones",)))
     with pytest.raises(InputError, match="such records stay out of results/") as caught:

@@ -107,8 +107,8 @@ def test_with_lq_the_row_ranks_with_tests_of_the_same_set(pair: tuple[str, str],
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--protocoll", "x"], "unknown option '--protocoll'; did you mean '--protocol'"),
-        (["--ref=x", "--cvs=-"], "unknown option '--cvs'; did you mean '--csv'"),
+        (["--protocoll", "x"], "unknown argument '--protocoll'; did you mean '--protocol'"),
+        (["--ref=x", "--cvs=-"], "unknown argument '--cvs'; did you mean '--csv'"),
         (["--protocol", "y219"], "unknown protocol 'y219'; did you mean"),
         ([], "every metric needs a reference; add --ref GT_DIR"),
         (["--out", "o", "--scale", "4"], "a record needs a method, a test set and a scale; add --method --set"),
@@ -136,6 +136,5 @@ def test_the_pixel_limit_is_an_option(pair: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("arguments", [["--scale", "0"], ["--scale", "x"], ["--pixel-limit", "-1"]])
 def test_numbers_are_checked(pair: tuple[str, str], arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
+    with pytest.raises(InputError, match=arguments[0]):
         run([pair[0], "--ref", pair[1], *arguments])
-    assert caught.value.code == 2
