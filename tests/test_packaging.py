@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,40 @@ def test_no_extra_is_a_dependency() -> None:
     core = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
     extra = {canonicalize_name(Requirement(text).name) for name in EXTRAS if name != "all" for text in EXTRAS[name]}
     assert not core & extra
+
+
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "yaml": "pyyaml",
+    "mamba_ssm": "mamba-ssm",
+    "llvmlite": "numba",  # numba's own half, pinned by each of its releases
+}
+"""Import names that differ from the names packages are installed by."""
+
+
+def test_what_the_rooms_import_is_declared() -> None:
+    declared = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    declared |= {canonicalize_name(Requirement(text).name) for name in EXTRAS if name != "dev" for text in EXTRAS[name]}
+    undeclared: dict[str, str] = {}
+    files = [file for room in ("bench", "modules", "datamodules", "configs") for file in (ROOT / room).rglob("*.py")]
+    for file in files:
+        for name in _imported(ast.parse(file.read_text(encoding="utf-8"))) - {"srbench", *sys.stdlib_module_names}:
+            if canonicalize_name(DISTRIBUTIONS.get(name, name)) not in declared:
+                undeclared[name] = file.relative_to(ROOT).as_posix()
+    assert len(files) > 50
+    assert undeclared == {}
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    """Top-level names of everything that a file imports, anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module.split(".")[0])
+    return found
 
 
 def test_one_version_everywhere() -> None:
