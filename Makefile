@@ -15,7 +15,7 @@ install: $(READY)  ## make .venv with everything in requirements.lock, and srben
 
 # uv installs the whole set in under a minute; the lock names versions, never addresses.
 $(READY): requirements.lock pyproject.toml setup.py
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
 	$(BIN)/python -c 'import sys; sys.exit("srbench needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
