@@ -32,6 +32,7 @@ class SpandrelSR(FixedSR):
 
     Args:
         name: the row's name; None takes the file's name without its ending.
+        published: which file the authors publish and where; told when there is no such file here.
         pad: ``auto`` follows the authors' script, see :data:`SCRIPTS`; or a rule of
             :class:`~srbench.modules.external.padding.Padding`.
         pad_multiple: what padded sides are divisible by; needed with ``multiple`` and ``flip_always``.
@@ -42,10 +43,13 @@ class SpandrelSR(FixedSR):
         InputError: ``pad`` and ``pad_multiple`` do not go together, or ``name`` cannot be a file's.
     """
 
+    unhashed = ("weights", "published")
+
     def __init__(
         self,
         *,
         name: str | None = None,
+        published: str | None = None,
         pad: Literal["auto", "none", "multiple", "flip_always"] = "auto",
         pad_multiple: int | None = None,
         precision: Precision = "float32",
@@ -53,6 +57,7 @@ class SpandrelSR(FixedSR):
     ) -> None:
         super().__init__(**kwargs)
         self.name = None if name is None else safe_name(name, kind="method name")
+        self.published = published
         self.pad = pad
         self.pad_multiple = pad_multiple
         self.dtype_of_net: torch.dtype = getattr(torch, precision)
@@ -71,15 +76,28 @@ class SpandrelSR(FixedSR):
             InputError: there is no checkpoint to read the architecture from.
         """
         if self.net is None:
-            if self.weights is None:
-                raise InputError(
-                    "SpandrelSR reads its architecture from a checkpoint, and none is given",
-                    where="model.init_args.weights",
-                    remedy="add --model.init_args.weights FILE",
-                )
-            self.load_upstream(self.weights)
+            self.load_upstream(self._checkpoint())
         assert self.net is not None
         return {"net": self.net}
+
+    def _checkpoint(self) -> str:
+        if self.weights is None:
+            which = f", which is {self.published}" if self.published else ""
+            raise InputError(
+                "SpandrelSR reads its architecture from a checkpoint, and none is given",
+                where="model.init_args.weights",
+                remedy=f"add --model.init_args.weights FILE{which}",
+            )
+        return self.weights
+
+    def prepare(self) -> None:
+        """As the base's; here nothing works without a checkpoint.
+
+        Raises:
+            InputError: none is given.
+        """
+        self._checkpoint()
+        super().prepare()
 
     def load_upstream(self, path: str | Path) -> None:
         """Builds the network that the checkpoint belongs to and loads it.
@@ -88,6 +106,8 @@ class SpandrelSR(FixedSR):
             InputError: the file is unsafe, unknown, of another scale or not for colour images, or the precision is not
                 supported by its architecture.
         """
+        if self.published and not Path(path).is_file():
+            raise InputError("there is no such file", where=path, remedy=f"the authors publish {self.published}")
         found = describe_checkpoint(load_state(path, key=self.weights_key), path)
         _check(found, path, self.scale, self.dtype_of_net)
         if self.pad == "auto":

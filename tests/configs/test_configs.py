@@ -260,7 +260,12 @@ def test_a_checkpoint_that_is_not_here_is_named(run: Run, one: list[str], name: 
     command = ["test", "--config", name, *one, "--benchmark.out", "records"]
     missing = _error(run(*command, "--model.init_args.weights", "not/here.pth", status=2))
     assert "not/here.pth: there is no such file" in missing
-    assert "--model.init_args.weights FILE" in _error(run("describe", "--config", name, status=2))
+    asked = _error(run("describe", "--config", name, status=2))
+    assert "--model.init_args.weights FILE" in asked
+    if not name.endswith("/test.yaml"):  # the one for any checkpoint
+        for line in (missing, asked):
+            assert re.search(r"[\w+.-]+\.pth\b.*", line.partition("; ")[2])
+            assert "https://" in line
     assert not list(Path("records").rglob("record.json"))
 
 
