@@ -1,6 +1,6 @@
 # Every target works on a fresh clone with Python 3.11 and make: what it needs is installed first.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint types leaderboard bench clean
+.PHONY: help install demo test test-slow lint types leaderboard bench lock clean
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -53,6 +53,14 @@ leaderboard: install  ## rebuild results/leaderboard.{csv,md} from results/recor
 bench: install  ## speeds as ratios, measured side by side in one run
 	$(BIN)/python tests/benchmarks/bench_selective_scan.py
 	$(BIN)/python tests/benchmarks/bench_harness.py
+
+# Only Linux has CUDA packages; elsewhere torch comes without them.
+lock: install  ## resolve pyproject.toml anew into requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --python $(BIN)/python --no-header --no-annotate --no-emit-index-url \
+		--extra all --extra dev pyproject.toml | \
+		sed -E "s/^((nvidia|cuda)-.*|triton==.*)$$/\\1 ; sys_platform == 'linux'/; s/^(bitsandbytes==.*)$$/\\1 ; sys_platform != 'darwin'/" \
+		> requirements.lock.new
+	mv requirements.lock.new requirements.lock
 
 clean:  ## remove what was generated here
 	rm -rf .view build *.egg-info .mypy_cache .ruff_cache .pytest_cache
