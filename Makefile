@@ -57,10 +57,10 @@ bench: install  ## speeds as ratios, measured side by side in one run
 # Only Linux has CUDA packages; elsewhere torch comes without them.
 lock: install  ## resolve pyproject.toml anew into requirements.lock
 	$(BIN)/uv pip compile --quiet --upgrade --python $(BIN)/python --no-header --no-annotate --no-emit-index-url \
-		--extra all --extra dev pyproject.toml | \
-		sed -E "s/^((nvidia|cuda)-.*|triton==.*)$$/\\1 ; sys_platform == 'linux'/; s/^(bitsandbytes==.*)$$/\\1 ; sys_platform != 'darwin'/" \
-		> requirements.lock.new
-	mv requirements.lock.new requirements.lock
+		--extra all --extra dev pyproject.toml > requirements.lock.new
+	sed -E "s/^((nvidia|cuda)-.*|triton==.*)$$/\\1 ; sys_platform == 'linux'/; s/^(bitsandbytes==.*)$$/\\1 ; sys_platform != 'darwin'/" \
+		requirements.lock.new > requirements.lock
+	rm requirements.lock.new
 
 clean:  ## remove what was generated here
 	rm -rf .view build *.egg-info .mypy_cache .ruff_cache .pytest_cache

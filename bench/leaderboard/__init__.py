@@ -4,7 +4,7 @@ Nothing here imports torch.
 """
 
 from srbench.leaderboard.entries import Entry, load_entries
-from srbench.leaderboard.formats import to_csv, to_markdown, to_text
+from srbench.leaderboard.formats import to_csv, to_frame, to_markdown, to_text
 from srbench.leaderboard.ranking import Group, Leaderboard, Row, build_leaderboard
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "build_leaderboard",
     "load_entries",
     "to_csv",
+    "to_frame",
     "to_markdown",
     "to_text",
 ]

@@ -6,11 +6,15 @@ import csv
 import io
 import re
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from srbench.leaderboard.columns import columns, rounded, score, table
 from srbench.leaderboard.ranking import Group, Leaderboard, Row
 from srbench.naming import printable
 from srbench.records.codec import guarded
+
+if TYPE_CHECKING:
+    import pandas
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]#!|~])")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
@@ -23,6 +27,19 @@ def to_csv(board: Leaderboard) -> str:
     writer.writerow([guarded(name) for name in columns(board.metrics)])
     writer.writerows([guarded(cell) for cell in row] for row in table(board))
     return out.getvalue()
+
+
+def to_frame(board: Leaderboard) -> pandas.DataFrame:
+    """The board as a table of pandas with the CSV's columns, numbers as numbers, for notebooks and further analysis."""
+    import pandas
+
+    texts = ("tie_group", "method", "test_set", "protocol", "device", "weights_sha256", "git_revision", "date")
+    return pandas.read_csv(
+        io.StringIO(to_csv(board)),
+        dtype={**dict.fromkeys(texts, "string"), "rank": "Int64", "srbench_version": "string"},
+        keep_default_na=False,
+        na_values=[""],
+    )
 
 
 def to_markdown(board: Leaderboard) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from srbench.errors import InputError
-from srbench.leaderboard import Entry, build_leaderboard, load_entries, to_csv, to_markdown, to_text
+from srbench.leaderboard import Entry, build_leaderboard, load_entries, to_csv, to_frame, to_markdown, to_text
 from srbench.leaderboard.columns import exact_millions, rounded
 from srbench.records import Cost, ImageRow, MetricResult, RunRecord, write_record
 
@@ -46,6 +46,17 @@ def test_columns_and_cells(make_entry: MakeEntry) -> None:
         "1,,DVMSR,Set5,4,y219_crop4,2,32.1810,32.0000,32.3620,0.8500,0.8000,0.9000,0.424428,19.670,33.500,812.3,cpu,"
         f"{'c' * 64},0.1.0,{'a' * 40},2026-01-01T00:00:00Z"
     )
+
+
+def test_a_frame_holds_numbers_as_numbers(make_entry: MakeEntry) -> None:
+    values = {"psnr_y219": [30.0, 30.5]}
+    board = build_leaderboard([make_entry(values, method="NA"), make_entry(values, method="b", marks=("oracle",))])
+    frame = to_frame(board)
+    assert list(frame.columns) == to_csv(board).splitlines()[0].split(",")
+    assert list(frame["method"]) == ["NA", "b"]  # a method may be called NA without being none
+    assert list(frame["rank"].isna()) == [False, True]
+    assert frame["psnr_y219"].dtype.kind == "f"
+    assert frame["psnr_y219"].iloc[0] == pytest.approx(30.25)
 
 
 def test_the_order_of_records_does_not_matter(make_entry: MakeEntry) -> None:
