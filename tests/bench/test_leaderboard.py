@@ -53,7 +53,7 @@ def test_a_frame_holds_numbers_as_numbers(make_entry: MakeEntry) -> None:
     board = build_leaderboard([make_entry(values, method="NA"), make_entry(values, method="b", marks=("oracle",))])
     frame = to_frame(board)
     assert list(frame.columns) == to_csv(board).splitlines()[0].split(",")
-    assert list(frame["method"]) == ["NA", "b"]  # a method may be called NA without being none
+    assert list(frame["method"]) == ["NA", "b [oracle]"]  # a method may be called NA without being none
     assert list(frame["rank"].isna()) == [False, True]
     assert frame["psnr_y219"].dtype.kind == "f"
     assert frame["psnr_y219"].iloc[0] == pytest.approx(30.25)
