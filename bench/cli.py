@@ -10,6 +10,7 @@ from importlib import import_module
 from srbench import __version__
 from srbench.errors import InputError
 from srbench.naming import unknown_name
+from srbench.processes import PeerLost, one_voice, said, say
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "fit": ("srbench.trainer_command", "train a stage of a method"),
@@ -45,16 +46,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 2 for bad input, 130 when interrupted, or what the command says.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    with one_voice():
+        return _guarded(list(sys.argv[1:] if argv is None else argv))
+
+
+def _guarded(arguments: list[str]) -> int:
     try:
         return _dispatch(arguments)
     except InputError as error:
         if os.environ.get("SRBENCH_TRACEBACK"):
             raise
-        print(f"srbench: error: {_readable(error)}", file=sys.stderr)
+        say(f"srbench: error: {_readable(error)}")
         return 2
+    except PeerLost:
+        if not said():
+            say("srbench: error: another process of this run was killed; run the same command again to go on")
+        return 1
     except KeyboardInterrupt:
-        print("srbench: interrupted; what was written is kept", file=sys.stderr)
+        say("srbench: interrupted; what was written is kept")
         return 130
     except BrokenPipeError:  # the reader of our output went away (srbench list | head)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

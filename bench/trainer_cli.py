@@ -25,6 +25,7 @@ from srbench.errors import InputError
 from srbench.guards import Checkpoint, FiniteLoss, Interrupt
 from srbench.keys import check_keys, require
 from srbench.module import SRModule
+from srbench.processes import PeerLost, is_peer_lost
 from srbench.progress import Summary, progress_bar
 from srbench.rejection import refused
 from srbench.resume import Resume
@@ -180,7 +181,13 @@ def launch(invocation: Invocation) -> int:
     except OSError as error:
         raise _unwritable(error) from error
     except RuntimeError as error:
+        if is_peer_lost(error):
+            raise PeerLost from error
         raise _out_of_memory(error) from error
+    except Exception as error:
+        if type(error).__module__.startswith("wandb."):
+            raise refused(error, see="the W&B documentation, or set WANDB_MODE=offline") from error
+        raise
     except SystemExit:
         if _INTERRUPTED in _seen:  # Lightning turns Ctrl-C into an exit
             raise KeyboardInterrupt from None

@@ -14,6 +14,7 @@ from srbench.benchmark import Benchmark
 from srbench.errors import InputError
 from srbench.images import to_uint8
 from srbench.records import RunRecord
+from srbench.tracking import load_wandb, run_mode
 
 PROJECT = "srbench"
 
@@ -42,19 +43,23 @@ def prepare(loggers: Any, *, folder: str, group: str) -> None:
             arguments["save_dir"] = folder
         if arguments.get("project") in (None, "lightning_logs"):
             arguments["project"] = os.environ.get("WANDB_PROJECT", PROJECT)
-        logger["dict_kwargs"] = {"group": group, **(_get(logger, "dict_kwargs", None) or {})}
-        if not arguments.get("offline") and not _has_account():
-            os.environ["WANDB_MODE"] = "offline"
-            if os.environ.get("LOCAL_RANK", "0") == "0":
-                print(f"W&B: no account found, the run is kept offline under {folder}/wandb (wandb sync uploads it)")
+        more = {"group": group, **(_get(logger, "dict_kwargs", None) or {})}
+        mode = "offline" if arguments.get("offline") else run_mode()
+        if mode is not None:
+            # Said to wandb.init itself: the environment is too late once wandb was asked for an account.
+            more.setdefault("mode", mode)
+            more.setdefault("settings", {"silent": True})  # the line below says it all
+            _hush()
+        if mode is not None and not arguments.get("offline") and os.environ.get("LOCAL_RANK", "0") == "0":
+            print(f"W&B: no account found, the run is kept offline under {folder}/wandb (wandb sync uploads it)")
+        logger["dict_kwargs"] = more
 
 
-def _has_account() -> bool:
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE"):
-        return True
-    import wandb
-
-    return bool(wandb.api.api_key)
+def _hush() -> None:
+    """Keeps wandb's own remarks out of a run that is offline; they advise what nobody here can do."""
+    wandb = load_wandb()
+    if hasattr(wandb, "termsetup"):  # releases differ; without it two lines more are shown
+        wandb.termsetup(wandb.Settings(silent=True), None)
 
 
 def _get(held: Any, key: str, default: Any) -> Any:
