@@ -129,9 +129,13 @@ class Benchmark(Callback):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Gathers the rows of all processes; the first writes the records."""
-        if stage != "test":
+        if stage not in ("test", "predict"):
             return
         _, data = _ours(trainer, pl_module)
+        if stage == "predict":
+            if trainer.is_global_zero:
+                print("\n".join(f"images: {self._root(trainer) / _set_folder(s.info)}" for s in data.test_sets))
+            return
         cost: Cost | None = None
         for evaluation, earlier, test_set in zip(self._evaluations, self._earlier, data.test_sets, strict=True):
             evaluation.close()

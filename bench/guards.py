@@ -20,6 +20,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from srbench.atomic import write_whole
 from srbench.errors import InputError
 
+_CALMER = "lower the learning rate or set --trainer.gradient_clip_val; earlier checkpoints are untouched"
+
 
 class WholeFiles(TorchCheckpointIO):
     """Checkpoints that replace the one before only when they are whole: a full disk costs no earlier checkpoint."""
@@ -72,6 +74,11 @@ class Checkpoint(ModelCheckpoint):
             auto_insert_metric_name=False,
         )
 
+    @property
+    def state_key(self) -> str:
+        """What was kept so far stays known when only the interval changes."""
+        return self._generate_state_key(monitor=self.monitor, mode=self.mode)
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Settles the folder: beside the run's config, whatever the logger."""
         if self.dirpath is None:
@@ -95,6 +102,21 @@ class Checkpoint(ModelCheckpoint):
         super().on_exception(trainer, pl_module, exception)
         if isinstance(exception, SIGTERMException):
             self.keep_last(trainer)
+
+    def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
+        """Saves, unless the weights are not finite: a step may spoil them before any loss shows it.
+
+        Raises:
+            InputError: they are not.
+        """
+        for name, held in trainer.lightning_module.named_parameters():
+            if held.requires_grad and not bool(torch.isfinite(held).all()):
+                raise InputError(
+                    f"{name} holds NaN or infinity at step {trainer.global_step}, training stops",
+                    where=str(trainer.default_root_dir),
+                    remedy=_CALMER,
+                )
+        super()._save_checkpoint(trainer, filepath)
 
     def keep_last(self, trainer: Trainer) -> None:
         """Saves ``last.ckpt`` at this step, unless it is there."""
@@ -172,7 +194,7 @@ class FiniteLoss(Callback):
             raise InputError(
                 f"the loss is {float(loss.detach().float().mean())} at step {trainer.global_step}, training stops",
                 where=str(trainer.default_root_dir),
-                remedy="lower the learning rate or set --trainer.gradient_clip_val; earlier checkpoints are untouched",
+                remedy=_CALMER,
             )
 
 

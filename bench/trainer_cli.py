@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import logging
@@ -29,7 +30,7 @@ from srbench.processes import PeerLost, is_peer_lost
 from srbench.progress import Summary, progress_bar
 from srbench.rejection import refused
 from srbench.resume import Resume
-from srbench.wandb_run import WandbRun, prepare
+from srbench.wandb_run import WandbRun, finish, prepare
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "use_distributed_sampler": False,  # Lightning's repeats images to even out the ranks; srbench shards itself
@@ -57,7 +58,8 @@ class SaveConfig(Callback):
         try:
             if path.is_file() and path.read_text(encoding="utf-8") != text:
                 count = len(list(path.parent.glob("config.*.yaml")))
-                path.rename(path.with_name(f"config.{count + 1}.yaml"))
+                with contextlib.suppress(FileNotFoundError):  # another run in this folder was quicker
+                    path.rename(path.with_name(f"config.{count + 1}.yaml"))
         except OSError as error:
             raise InputError(
                 f"cannot be written ({error.strerror})", where=path, remedy="choose another --trainer.default_root_dir"
@@ -165,6 +167,7 @@ def launch(invocation: Invocation) -> int:
         InputError: anything the user can mend.
         KeyboardInterrupt: Ctrl-C, after Lightning has shut down.
     """
+    _seen.clear()
     _quiet(invocation.subcommand)
     check_keys(invocation)
     if not {"--help", "--model.help", "--data.help"} & {token.split("=")[0] for token in invocation.rest}:
@@ -174,8 +177,10 @@ def launch(invocation: Invocation) -> int:
         if given := [token for token in invocation.rest if token.startswith("--checkpoint")]:
             raise InputError("only srbench fit writes checkpoints", where=given[0], remedy="leave it out")
     see = f"srbench {invocation.subcommand} --help"
+    status = 1
     try:
         SRBenchCLI(invocation)
+        status = 0
     except (jsonargparse.ArgumentError, MisconfigurationException) as error:
         raise refused(error, see=see) from error
     except OSError as error:
@@ -192,7 +197,9 @@ def launch(invocation: Invocation) -> int:
         if _INTERRUPTED in _seen:  # Lightning turns Ctrl-C into an exit
             raise KeyboardInterrupt from None
         raise
-    return 0
+    finally:
+        finish(status)
+    return status
 
 
 def _unwritable(error: OSError) -> BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -111,6 +112,17 @@ class WandbRun(Callback):
             if records:
                 columns, rows = result_table(records)
                 logger.log_table("results", columns=columns, data=rows)
+
+
+def finish(status: int) -> None:
+    """Ends the run of this process, so that it is whole on disk; nothing where there is none.
+
+    Args:
+        status: 0, or how the command failed.
+    """
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        wandb.finish(exit_code=status)
 
 
 def result_table(records: Iterable[RunRecord]) -> tuple[list[str], list[list[Any]]]:
