@@ -48,8 +48,9 @@ types: install  ## static types
 	$(BIN)/mypy -p srbench
 	$(BIN)/mypy tests
 
-leaderboard: install  ## rebuild results/leaderboard.{csv,md} from results/records
+leaderboard: install  ## rebuild results/leaderboard.{csv,md,svg} from results/records
 	$(BIN)/srbench leaderboard
+	$(BIN)/srbench leaderboard --svg results/leaderboard.svg >/dev/null
 
 bench: install  ## speeds as ratios, measured side by side in one run
 	$(BIN)/python tests/benchmarks/bench_selective_scan.py
