@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -314,3 +315,17 @@ def test_a_model_and_data_are_asked_for(run: Run, tests: list[str]) -> None:
     assert "no model class is given; add --model CLASS" in refused(run, "test", *tests)
     assert "no data class is given; add --data CLASS" in refused(run, "test", *TINY)
     assert "model" in refused(run, "fit")
+
+
+@pytest.mark.slow
+def test_several_processes_say_it_once(tests: list[str], folder: Path, tmp_path: Path) -> None:
+    """The image that is broken lies in one process's share; the other one waits for it and is silent."""
+    (folder / "test" / "im5.png").write_bytes((folder / "test" / "im5.png").read_bytes()[:200])
+    two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--benchmark.out", "out"]
+    command = [sys.executable, "-m", "srbench.cli", "test", *TINY, *tests, *two]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0
+    text = done.stdout + done.stderr
+    assert text.count("srbench: error: ") == 1
+    assert "im5.png" in text
+    assert "Traceback" not in text

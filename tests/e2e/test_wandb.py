@@ -26,8 +26,9 @@ def _no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def _records(path: Path) -> Iterator[Any]:
     """The records of an offline run: after a head of 7 bytes, LevelDB's log format in blocks of 32 KiB."""
-    from wandb.proto.wandb_internal_pb2 import Record
+    import wandb.proto.wandb_internal_pb2 as protocol
 
+    parse: Any = vars(protocol)["Record"].FromString
     data, at, held = path.read_bytes(), 7, b""
     while at + 7 <= len(data):
         if 32768 - at % 32768 < 7:
@@ -37,7 +38,7 @@ def _records(path: Path) -> Iterator[Any]:
         held += data[at + 7 : at + 7 + length]
         at += 7 + length
         if kind in (1, 4):
-            yield Record.FromString(held)
+            yield parse(held)
             held = b""
 
 
