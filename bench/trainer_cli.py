@@ -231,7 +231,8 @@ def _quiet(subcommand: str) -> None:
     ]
     if subcommand != "fit":
         hidden.append("Seed set to")
-        warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")  # those of training
+        for message in ("Be aware that when using `ckpt_path`", "You're using the WeightAveraging callback"):
+            warnings.filterwarnings("ignore", message=message)  # both speak of training that would go on
 
     def keep(record: logging.LogRecord) -> bool:
         message = record.getMessage()
