@@ -47,6 +47,8 @@ def read(argv: Sequence[str]) -> Invocation:
     invocation = Invocation(subcommand, stack, rest)
     _settle_checkpoint(invocation)
     stack, rest = invocation.stack, invocation.rest
+    if subcommand == "predict" and value_of(stack, rest, "return_predictions") is None:
+        stack["return_predictions"] = False  # the images are written; keeping them too would fill the memory
     folder = run_folder(stack, rest)
     if value_of(stack, rest, "trainer.default_root_dir") is None:
         stack = overlay(stack, {"trainer": {"default_root_dir": folder}})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from srbench.naming import safe_name
 from srbench.protocol import load_protocol
 from srbench.records import Cost, ImageRow, MetricResult, RunRecord
 from srbench.scoring import Scorer, summarise
-from srbench.weights import sha256
+from srbench.weights import sha256, state_sha256
 
 
 class Benchmark(Callback):
@@ -97,7 +96,9 @@ class Benchmark(Callback):
         if trainer.is_global_zero:
             for metric, reason in self.scorer.missing.items():
                 print(f"{metric} cannot be computed here: {reason}")
-        subject = self._subject(module)
+        subject = self._subject(module, untrained=_untrained(trainer, module) and self.checkpoint is None)
+        if "random_backbones" in subject.marks and trainer.is_global_zero:
+            print(f"{subject.method} runs on random weights: its rows are marked and never ranked")
         self._evaluations = [
             Evaluation(subject, s.info, self.scorer, self._root(trainer), trainer.global_rank, self.force)
             for s in data.test_sets
@@ -235,18 +236,21 @@ class Benchmark(Callback):
             scored.append((i, ImageRow(name, values, share, notes), sr))
         return scored
 
-    def _subject(self, module: SRModule) -> Subject:
+    def _subject(self, module: SRModule, *, untrained: bool) -> Subject:
         config = {k: v for k, v in dict(module.hparams).items() if k not in ("_instantiator", *module.unhashed)}
         config |= {"scale": module.scale, "tile": module.tile}
         # Lightning restores the checkpoint over the module's weights, but tells no callback which file it is.
         weights = module.weights_sha256 if self.checkpoint is None else sha256(self.checkpoint)
+        if weights is None and any(True for _ in module.parameters()):
+            config["state"] = state_sha256(module)  # no file says which weights these are
+        marks = tuple(dict.fromkeys([*module.marks, *(["random_backbones"] if untrained else [])]))
         return Subject(
             method=self.method or safe_name(module.method, kind="method name"),
             class_path=f"{type(module).__module__}.{type(module).__qualname__}",
             stage=getattr(module, "stage", None),
             config_sha256=config_hash(config),
             weights_sha256=weights,
-            marks=tuple(module.marks),
+            marks=marks,
         )
 
     def _root(self, trainer: Trainer) -> Path:
@@ -310,6 +314,12 @@ def _ours(trainer: Trainer, pl_module: LightningModule) -> tuple[SRModule, SRDat
     return pl_module, data
 
 
+def _untrained(trainer: Trainer, module: SRModule) -> bool:
+    """No file gave the weights and nothing trained them in this process."""
+    given = module.weights is not None or trainer.global_step > 0 or not module.needs_weights
+    return not given and any(True for _ in module.parameters())
+
+
 def _same_scale(module: SRModule, info: SetInfo) -> None:
     if module.scale != info.scale:
         raise InputError(
@@ -344,7 +354,7 @@ def _macs(net: torch.nn.Module) -> float | None:
     from srbench.cost import count_macs
 
     try:
-        return float(count_macs(copy.deepcopy(net).to("meta"), (1, 3, 256, 256)))
+        return float(count_macs(net, (1, 3, 256, 256)))
     except Exception:  # a foreign network that cannot run on the meta device has no count; the record leaves it blank
         return None
 

@@ -47,11 +47,14 @@ class SRModule(LightningModule, ABC):
         marks: why rows of this method may not be ranked: ``oracle``, ``random_backbones``.
         timed: whether ``restore`` is the method at work; False where it only fetches what was made elsewhere, so that
             no time, memory or parameters are recorded.
+        needs_weights: whether a test without a checkpoint runs on random weights and is marked so; False for methods
+            that learn from the image they restore.
         unhashed: init arguments that say where things lie and not what they are; they stay out of the config hash.
     """
 
     marks: tuple[str, ...] = ()
     timed: ClassVar[bool] = True
+    needs_weights: ClassVar[bool] = True
     unhashed: ClassVar[tuple[str, ...]] = ("weights",)
 
     def __init__(

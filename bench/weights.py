@@ -36,6 +36,16 @@ def sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def state_sha256(module: nn.Module) -> str:
+    """sha256 over names, types, shapes and values of a module's state, hexadecimal."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        held = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {held.dtype} {tuple(held.shape)}\n".encode())
+        digest.update(held.view(torch.uint8).numpy() if held.dim() else held.reshape(1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 def read_checkpoint(path: str | Path) -> Any:
     """What a checkpoint file holds, without ever executing code from it.
 

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from srbench.errors import InputError
-from srbench.weights import load_state, load_strict, read_checkpoint, sha256
+from srbench.weights import load_state, load_strict, read_checkpoint, sha256, state_sha256
 
 
 @pytest.fixture
@@ -108,6 +108,17 @@ def test_the_checkpoint_of_another_network_is_refused_in_one_line(state: dict[st
     assert "4x3x3x3" in line
     assert "\n" not in line
     assert torch.equal(net.weight, before)
+
+
+def test_the_state_of_a_module_has_a_hash() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    first = state_sha256(net)
+    assert state_sha256(net) == first
+    with torch.no_grad():
+        net[0].bias[0] += 1e-6
+    assert state_sha256(net) != first
+    assert state_sha256(nn.Conv2d(3, 4, 3).bfloat16()) != state_sha256(nn.Conv2d(3, 4, 3))
 
 
 def test_sha256(tmp_path: Path) -> None:

@@ -33,8 +33,25 @@ def test_a_method_is_scored_and_ranked(run: Run, tests: list[str]) -> None:
     run("test", *TINY, *tests, "--benchmark.out", "runs/a")
     board = run("leaderboard", "--records", "runs/a", "--csv", "-").out
     table = list(csv.DictReader(io.StringIO(board)))
-    assert [(r["rank"], r["method"]) for r in table] == [("1", "Bicubic"), ("2", "SRResNet")]
+    # A network on random weights is shown and never ranked.
+    assert [(r["rank"], r["method"]) for r in table] == [("1", "Bicubic"), ("", "SRResNet [random backbones]")]
     assert float(table[0]["psnr_y219"]) == pytest.approx(mean, abs=1e-3)
+
+
+def test_random_weights_are_marked_and_told_apart(run: Run, tests: list[str], tmp_path: Path) -> None:
+    import torch
+
+    from srbench.modules import SRResNet
+
+    for seed in ("1", "2"):
+        ran = run("test", *TINY, *tests, "--seed_everything", seed, "--benchmark.out", "runs/a")
+        assert "SRResNet runs on random weights: its rows are marked and never ranked" in ran.out
+    records = [record for _, record in _records("runs/a")]
+    assert len(records) == 2  # other weights are another run
+    assert all(record.marks == ("random_backbones",) for record in records)
+    torch.save({"params": SRResNet(features=8, blocks=1).net.state_dict()}, tmp_path / "a.pth")
+    run("test", *TINY, *tests, "--model.weights", "a.pth", "--benchmark.out", "runs/b")
+    assert _records("runs/b")[0][1].marks == ()
 
 
 def test_records_hold_no_path_host_or_user(run: Run, tests: list[str], tmp_path: Path) -> None:
