@@ -14,13 +14,13 @@ from srbench.datamodule import SRDataModule
 from srbench.environment import environment, peak_memory_mb
 from srbench.errors import InputError
 from srbench.evaluation import Evaluation, Subject, config_hash
-from srbench.images import to_uint8, write_png
+from srbench.images import file_sha256, to_uint8, write_png
 from srbench.module import Restored, SRModule
 from srbench.naming import safe_name
 from srbench.protocol import load_protocol
 from srbench.records import Cost, ImageRow, MetricResult, RunRecord
 from srbench.scoring import Scorer, summarise
-from srbench.weights import sha256, state_sha256
+from srbench.weights import state_sha256
 
 
 class Benchmark(Callback):
@@ -240,7 +240,7 @@ class Benchmark(Callback):
         config = {k: v for k, v in dict(module.hparams).items() if k not in ("_instantiator", *module.unhashed)}
         config |= {"scale": module.scale, "tile": module.tile}
         # Lightning restores the checkpoint over the module's weights, but tells no callback which file it is.
-        weights = module.weights_sha256 if self.checkpoint is None else sha256(self.checkpoint)
+        weights = module.weights_sha256 if self.checkpoint is None else file_sha256(self.checkpoint)
         if weights is None and any(True for _ in module.parameters()):
             config["state"] = state_sha256(module)  # no file says which weights these are
         marks = tuple(dict.fromkeys([*module.marks, *(["random_backbones"] if untrained else [])]))
@@ -257,10 +257,10 @@ class Benchmark(Callback):
         return self.out or Path(trainer.default_root_dir)
 
     def _keeps(self, trainer: Trainer, index: int, name: str) -> bool:
-        if self.save_images == 0:
-            return False
+        if self.save_images <= 0:
+            return self.save_images < 0
         names = sorted(trainer.datamodule.test_sets[index].names)  # type: ignore[attr-defined]
-        return self.save_images < 0 or name in names[: self.save_images]
+        return name in names[: self.save_images]
 
     def _save(self, trainer: Trainer, evaluation: Evaluation, name: str, sr: Any, batch: Batch, i: int) -> None:
         file = safe_name(name, kind="image name")

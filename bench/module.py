@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from srbench.contracts import Batch
 from srbench.errors import InputError
+from srbench.images import file_sha256
 from srbench.tiling import tiled
-from srbench.weights import check_finite, check_fit, load_state, load_strict, sha256
+from srbench.weights import check_finite, check_fit, load_state, load_strict
 
 
 class Restored(TypedDict):
@@ -139,7 +140,7 @@ class SRModule(LightningModule, ABC):
         self._prepared = True
         if self.weights is not None:
             self.load_upstream(self.weights)
-            self.weights_sha256 = sha256(self.weights)
+            self.weights_sha256 = file_sha256(self.weights)
 
     def setup(self, stage: str) -> None:
         """Lightning's hook: weights are there before any checkpoint is restored over them."""

@@ -20,22 +20,6 @@ WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "
 _PREFIXES = ("module.", "net.", "netG.", "generator.")
 
 
-def sha256(path: str | Path) -> str:
-    """The file's sha256, hexadecimal.
-
-    Raises:
-        InputError: the file is missing or unreadable.
-    """
-    digest = hashlib.sha256()
-    try:
-        with Path(path).open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    return digest.hexdigest()
-
-
 def state_sha256(module: nn.Module) -> str:
     """sha256 over names, types, shapes and values of a module's state, hexadecimal."""
     digest = hashlib.sha256()

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from srbench.errors import InputError
-from srbench.weights import load_state, load_strict, read_checkpoint, sha256, state_sha256
+from srbench.weights import load_state, load_strict, read_checkpoint, state_sha256
 
 
 @pytest.fixture
@@ -120,10 +120,3 @@ def test_the_state_of_a_module_has_a_hash() -> None:
         conv.weight[0, 0, 0, 0] += 1e-6
     assert state_sha256(net) != first
     assert state_sha256(nn.Conv2d(3, 4, 3).bfloat16()) != state_sha256(nn.Conv2d(3, 4, 3))
-
-
-def test_sha256(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"abc")
-    assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    with pytest.raises(InputError):
-        sha256(tmp_path / "b")

@@ -10,8 +10,9 @@ import torch
 
 import srbench.modules.pixel as pixel
 from srbench.errors import InputError
+from srbench.images import file_sha256
 from srbench.records import find_records
-from srbench.weights import read_checkpoint, sha256
+from srbench.weights import read_checkpoint
 
 from .conftest import Run
 
@@ -78,7 +79,7 @@ def test_another_checkpoint_is_another_record(run: Run, training: list[str], tes
         run("test", *tests, "--ckpt_path", f"run{steps}/checkpoints/last.ckpt", "--benchmark.out", "a")
     records = [record for _, record in find_records([Path("a")])]
     assert sorted(r.weights_sha256 or "" for r in records) == sorted(
-        sha256(f"run{steps}/checkpoints/last.ckpt") for steps in (2, 4)
+        file_sha256(f"run{steps}/checkpoints/last.ckpt") for steps in (2, 4)
     )
     assert len({r.metrics["psnr_y219"].mean for r in records}) == 2
 
