@@ -19,6 +19,7 @@ CONTRACTS = {
     "datamodule",
     "datasets",
     "sampling",
+    "atomic",
 }
 SHARED_PARTS = {"nets", "losses", "external"}
 TORCH_FREE = (
