@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srbench.images import Pixels, Plane, luma_y219, luma_yiq
-from srbench.metrics import ImageMetric, Metric
+from srbench.metrics import ImageMetric, each
 
 
 def psnr(sr: NDArray[Any], gt: NDArray[Any]) -> float:
@@ -28,17 +28,9 @@ def psnr(sr: NDArray[Any], gt: NDArray[Any]) -> float:
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
-def _metric(name: str, plane: Callable[[Pixels], Plane | Pixels], source: str) -> Metric:
-    def make(device: str) -> ImageMetric:
-        return lambda sr, gt: psnr(plane(sr), plane(_given(gt)))
-
-    return Metric(name, "full_reference", True, "srbench", source, make)
-
-
-def _given(gt: Pixels | None) -> Pixels:
-    if gt is None:
-        raise TypeError("PSNR is a full-reference metric")
-    return gt
+def _metric(name: str, plane: Callable[[Pixels], Plane | Pixels], source: str) -> ImageMetric:
+    scores = each(lambda sr, gt: psnr(plane(sr), plane(gt)))
+    return ImageMetric(name, "full_reference", True, "srbench", source, make=lambda device: scores)
 
 
 METRICS = (

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from srbench.errors import InputError
 from srbench.images import Pixels, Plane, luma_y219, luma_yiq
-from srbench.metrics import ImageMetric, Metric
+from srbench.metrics import ImageMetric, each
 
 _WINDOW = 11
 _GAUSSIAN = np.exp(-((np.arange(_WINDOW) - _WINDOW // 2) ** 2) / (2 * 1.5**2))
@@ -70,16 +70,8 @@ def _whole_yiq(rgb: Pixels) -> Plane:
     return np.rint(luma_yiq(rgb))
 
 
-def _metric(name: str, score: Callable[[Pixels, Pixels], float], source: str) -> Metric:
-    def make(device: str) -> ImageMetric:
-        def scored(sr: Pixels, gt: Pixels | None) -> float:
-            if gt is None:
-                raise TypeError("SSIM is a full-reference metric")
-            return score(sr, gt)
-
-        return scored
-
-    return Metric(name, "full_reference", True, "srbench", source, make)
+def _metric(name: str, score: Callable[[Pixels, Pixels], float], source: str) -> ImageMetric:
+    return ImageMetric(name, "full_reference", True, "srbench", source, make=lambda device: each(score))
 
 
 METRICS = (
