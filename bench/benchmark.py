@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,14 @@ from srbench.environment import environment, peak_memory_mb
 from srbench.errors import InputError
 from srbench.evaluation import Evaluation, Subject, config_hash
 from srbench.images import file_sha256, to_uint8, write_png
-from srbench.module import Restored, SRModule
+from srbench.module import SRModule
 from srbench.naming import safe_name
 from srbench.protocol import load_protocol
 from srbench.records import Cost, ImageRow, MetricResult, RunRecord
-from srbench.scoring import Scorer, summarise
+from srbench.restorations import Waiting, restorations, rows_of
+from srbench.score_cache import open_cache
+from srbench.scoring import Scorer
+from srbench.summary import remarks, summarise
 from srbench.weights import state_sha256
 
 
@@ -39,6 +42,11 @@ class Benchmark(Callback):
         threads: intra-op threads of each process while testing. Sums depend on it in their last digits, so it is
             recorded; None leaves torch's choice.
         force: score again what has a record already.
+        strict: refuse to start when a metric of the protocol cannot be computed here; without it the metric is missing
+            from the record, with the reason.
+        cache: take scores of the same pixels from the user's cache and put new ones there.
+        batch: images of one size that a metric's network takes together; None takes one on a CPU and eight on an
+            accelerator.
 
     Attributes:
         checkpoint: the file given as ``ckpt_path``, whose hash goes into the record; whoever calls ``trainer.test``
@@ -54,6 +62,9 @@ class Benchmark(Callback):
         save_images: int = 0,
         threads: int | None = 1,
         force: bool = False,
+        strict: bool = False,
+        cache: bool = True,
+        batch: int | None = None,
     ) -> None:
         if threads is not None and threads < 1:
             raise InputError(f"{threads} threads are impossible", where="benchmark.threads", remedy="use 1 or more")
@@ -69,6 +80,9 @@ class Benchmark(Callback):
         self.save_images = save_images
         self.threads = threads
         self.force = force
+        self.strict = strict
+        self.cache = cache
+        self.batch = batch
         self.checkpoint: Path | None = None
         self.records: list[RunRecord] = []
         self._scorer: Scorer | None = None
@@ -78,7 +92,7 @@ class Benchmark(Callback):
 
     @property
     def scorer(self) -> Scorer:
-        """The scorer, built on first use: a metric's network is built once per process."""
+        """The scorer, made in ``setup``: a metric's network is built once per process."""
         if self._scorer is None:
             self._scorer = Scorer(self.protocol)
         return self._scorer
@@ -89,13 +103,16 @@ class Benchmark(Callback):
         """Finds out what is scored already and takes it out of the test loaders."""
         if stage != "fit" and self.threads is not None:
             torch.set_num_threads(self.threads)
+        if self._scorer is None:
+            # Images of a network in training never come back; only finished results are worth remembering.
+            cache = open_cache() if self.cache and stage == "test" else None
+            self._scorer = Scorer(self.protocol, str(trainer.strategy.root_device), cache=cache, batch=self.batch)
         if stage != "test":
             return
+        self._waiting = Waiting(self.scorer)
         module, data = _ours(trainer, pl_module)
         module.prepare()
-        if trainer.is_global_zero:
-            for metric, reason in self.scorer.missing.items():
-                print(f"{metric} cannot be computed here: {reason}")
+        self._check_metrics(trainer)
         subject = self._subject(module, untrained=_untrained(trainer, module) and self.checkpoint is None)
         if "random_backbones" in subject.marks and trainer.is_global_zero:
             print(f"{subject.method} runs on random weights: its rows are marked and never ranked")
@@ -121,12 +138,21 @@ class Benchmark(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Scores the batch; its rows are on disk before the next one starts."""
-        evaluation = self._evaluations[dataloader_idx]
-        for i, row, sr in self._score(outputs, batch, evaluation.info.name):
-            evaluation.add(row)
-            if self._keeps(trainer, dataloader_idx, row.name):
-                self._save(trainer, evaluation, row.name, sr, batch, i)
+        """Scores the batch; its rows are on disk before the next one starts, or with the metrics' batch it is in."""
+        info = self._evaluations[dataloader_idx].info
+        for i, image in enumerate(restorations(outputs, batch, info.name)):
+            if self._keeps(trainer, dataloader_idx, image.name):
+                self._save(trainer, self._evaluations[dataloader_idx], image.name, image.sr, batch, i)
+            self._add(self._waiting.add(image))
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Scores the images that still waited for company."""
+        self._add(self._waiting.rest())
+
+    def _add(self, rows: Iterable[tuple[str, ImageRow]]) -> None:
+        by_name = {evaluation.info.name: evaluation for evaluation in self._evaluations}
+        for test_set, row in rows:
+            by_name[test_set].add(row)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Gathers the rows of all processes; the first writes the records."""
@@ -159,7 +185,9 @@ class Benchmark(Callback):
                 evaluation.write(done, rows)
             self.records.append(done)
             _log_record(trainer, done)
-            print(summary_line(done))
+            print("\n".join([summary_line(done), *remarks(done.metrics, self.scorer)]))
+        if trainer.is_global_zero and self.records and self.scorer.recalled:
+            print(f"{self.scorer.computed} scores computed, {self.scorer.recalled} remembered")
         trainer.strategy.barrier("benchmark")
 
     # ---------------------------------------------------------------------------------------------------- validation
@@ -179,7 +207,7 @@ class Benchmark(Callback):
     ) -> None:
         """Scores the batch under the same protocol as a test would."""
         test_set = trainer.datamodule.val_sets[dataloader_idx].name  # type: ignore[attr-defined]
-        for _, row, _ in self._score(outputs, batch, test_set):
+        for row in rows_of(list(restorations(outputs, batch, test_set)), self.scorer):
             self._validation[dataloader_idx][row.name] = row
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -215,26 +243,20 @@ class Benchmark(Callback):
 
     # ------------------------------------------------------------------------------------------------------ the rest
 
-    def _score(self, outputs: Restored, batch: Batch, test_set: str) -> list[tuple[int, ImageRow, Any]]:
-        scored = []
-        share = None if outputs["ms"] is None else outputs["ms"] / len(batch["name"])
-        for i, name in enumerate(batch["name"]):
-            try:
-                sr = to_uint8(outputs["sr"][i])
-            except InputError as error:
-                raise InputError(
-                    f"the restored image cannot be scored: {error.what}",
-                    where=f"{test_set}/{name}",
-                    remedy="check the weights and the precision",
-                ) from error
-            gt = to_uint8(batch["gt"][i]) if "gt" in batch else None
-            notes = tuple(batch["notes"][i]) if "notes" in batch else ()
-            try:
-                values = self.scorer.score(name, sr, gt)
-            except InputError as error:  # an image's name alone does not say where it lies
-                raise InputError(error.what, where=f"{test_set}/{name}", remedy=error.remedy) from error
-            scored.append((i, ImageRow(name, values, share, notes), sr))
-        return scored
+    def _check_metrics(self, trainer: Trainer) -> None:
+        if self.strict:
+            self.scorer.build()
+        missing = self.scorer.missing
+        if missing and self.strict:
+            reasons = "; ".join(f"{metric}: {reason}" for metric, reason in missing.items())
+            raise InputError(
+                f"{len(missing)} of {len(self.scorer.metrics)} metrics cannot be computed here ({reasons})",
+                where=self.protocol.name,
+                remedy="fetch what is missing, or set --benchmark.strict false",
+            )
+        if trainer.is_global_zero:
+            for metric, reason in missing.items():
+                print(f"{metric}: {reason}")
 
     def _subject(self, module: SRModule, *, untrained: bool) -> Subject:
         config = {k: v for k, v in dict(module.hparams).items() if k not in ("_instantiator", *module.unhashed)}
@@ -279,7 +301,8 @@ class Benchmark(Callback):
         return Cost(
             params=sum(p.numel() for p in net.parameters()),
             macs=_macs(net),
-            peak_mem_mb=peak_memory_mb(),
+            # Networks of metrics live in the same process; on an accelerator the module measures around itself.
+            peak_mem_mb=module.peak_mem_mb or (None if self.scorer.networks else peak_memory_mb()),
             device=_device_name(trainer),
             tile=module.tile,
             threads=torch.get_num_threads(),

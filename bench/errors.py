@@ -38,5 +38,19 @@ def _rebuild(what: str, where: str | None, remedy: str | None) -> InputError:
     return InputError(what, where=where, remedy=remedy)
 
 
+UNAVAILABLE = "unavailable: "
+"""How the reason starts when a file or a package is absent: a later run that has it computes the metric after all."""
+
+
 class MetricUnavailable(RuntimeError):
-    """A metric cannot run here (weights or package missing); the record says so and gives this reason."""
+    """A metric cannot run here (weights or package missing); the record says so and gives this reason.
+
+    Args:
+        lost: the file or package, and in brackets the command that gets it.
+
+    >>> print(MetricUnavailable("alexnet.pth (srbench weights fetch alexnet)"))
+    unavailable: alexnet.pth (srbench weights fetch alexnet)
+    """
+
+    def __init__(self, lost: str) -> None:
+        super().__init__(UNAVAILABLE + lost.removeprefix(UNAVAILABLE))

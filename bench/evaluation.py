@@ -13,7 +13,7 @@ from typing import Any
 from srbench import __version__
 from srbench.contracts import SetInfo
 from srbench.environment import git_revision, now
-from srbench.errors import InputError
+from srbench.errors import UNAVAILABLE, InputError
 from srbench.records import (
     SCHEMA,
     Cost,
@@ -28,7 +28,8 @@ from srbench.records import (
     run_fingerprint,
     write_record,
 )
-from srbench.scoring import Scorer, summarise
+from srbench.scoring import Scorer
+from srbench.summary import remarks, summarise
 
 
 @dataclass(frozen=True)
@@ -100,22 +101,30 @@ class Evaluation:
         )
 
     def finished(self) -> RunRecord | None:
-        """The record of an earlier run of the same evaluation, when it is whole."""
+        """The record of an earlier run of the same evaluation, when it is whole.
+
+        One that lacks a metric which can be computed by now is not: its weights have been fetched since.
+        """
         try:
             record = read_record(self.folder)
         except InputError:
             return None
-        return record if record.fingerprint == self.fingerprint else None
+        if record.fingerprint != self.fingerprint:
+            return None
+        lacked = [name for name, result in record.metrics.items() if (result.missing or "").startswith(UNAVAILABLE)]
+        self.scorer.build(lacked)
+        return record if all(name in self.scorer.missing for name in lacked) else None
 
     def earlier(self) -> dict[str, ImageRow]:
         """Rows that need not be scored again; none under ``force``, which forgets the journals too."""
         if self.force:
             remove_journals(self.folder, self.fingerprint)
             return {}
-        rows = read_journals(self.folder, self.fingerprint)
         if self.finished() is not None:
-            rows |= {row.name: row for row in read_rows(self.folder)}
-        return rows
+            return {row.name: row for row in read_rows(self.folder)}
+        expected = set(self.scorer.expected(has_gt=self.info.has_gt))
+        journal = read_journals(self.folder, self.fingerprint)
+        return {name: row for name, row in journal.items() if expected <= {*row.values, *row.vectors}}
 
     def add(self, row: ImageRow) -> None:
         """Takes one image's scores; they are on disk before this returns."""
@@ -138,6 +147,7 @@ class Evaluation:
         """The record of all ``rows``; pure, nothing is written."""
         ordered = [rows[name] for name in sorted(rows)]
         times = [row.ms for row in ordered if row.ms is not None]
+        results = summarise(ordered, self.scorer)
         timed = {
             "ms_per_image": round(statistics.median(times), 3) if times else None,
             "ms_total": round(sum(times), 3) if times else None,
@@ -159,7 +169,7 @@ class Evaluation:
             protocol=self.scorer.protocol.name,
             protocol_version=self.scorer.protocol.version,
             protocol_sha256=self.scorer.protocol.sha256,
-            metrics=summarise(ordered, self.scorer),
+            metrics=results,
             cost=Cost(**{**cost.__dict__, **timed}),
             environment=environment,
             srbench_version=__version__,
@@ -167,7 +177,7 @@ class Evaluation:
             date=now(),
             fingerprint=self.fingerprint,
             marks=self.subject.marks,
-            notes=(*self.info.notes, *_image_notes(ordered)),
+            notes=(*self.info.notes, *remarks(results, self.scorer), *_image_notes(ordered)),
         )
 
     def write(self, record: RunRecord, rows: Mapping[str, ImageRow]) -> Path:

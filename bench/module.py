@@ -50,6 +50,8 @@ class SRModule(LightningModule, ABC):
             no time, memory or parameters are recorded.
         needs_weights: whether a test without a checkpoint runs on random weights and is marked so; False for methods
             that learn from the image they restore.
+        peak_mem_mb: most MiB of an accelerator that restoring an image took, weights included and the device's other
+            tenants (networks of metrics) left out; None on a CPU.
         unhashed: init arguments that say where things lie and not what they are; they stay out of the config hash.
     """
 
@@ -84,6 +86,7 @@ class SRModule(LightningModule, ABC):
         self.tile = tile
         self.tile_overlap = tile_overlap
         self.weights_sha256: str | None = None
+        self.peak_mem_mb: float | None = None
         self._prepared = False
         self._warm = False
         if _given_hyperparameters.get() is not None:  # built by the command line: remember the config in checkpoints
@@ -177,11 +180,23 @@ class SRModule(LightningModule, ABC):
         if not self._warm:
             self.warm_up(batch)
             self._warm = True
+        others = self._other_tenants()
         start = self._clock()
         sr = self.restore(batch)
         ms = (self._clock() - start) * 1000.0
+        if self.device.type == "cuda":
+            peak = (torch.cuda.max_memory_allocated(self.device) - others) / 2**20
+            self.peak_mem_mb = round(max(peak, self.peak_mem_mb or 0.0), 1)
         self._check(sr, batch)
         return {"sr": sr, "ms": ms if self.timed else None}
+
+    def _other_tenants(self) -> int:
+        """Bytes on the accelerator that are not this module's; starts a new peak."""
+        if self.device.type != "cuda":
+            return 0
+        torch.cuda.reset_peak_memory_stats(self.device)
+        own = sum(t.numel() * t.element_size() for t in (*self.parameters(), *self.buffers()))
+        return max(0, torch.cuda.memory_allocated(self.device) - own)
 
     def _clock(self) -> float:
         if self.device.type == "cuda":

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,39 @@ class Protocol:
             "metrics": [[spec.metric, spec.crop_border] for spec in self.metrics],
         }
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def narrowed(protocol: Protocol, metric_names: Iterable[str]) -> Protocol:
+    """The same images and crops with other metrics: those of the protocol keep their border crop, others have none.
+
+    What comes out is a protocol of its own, named after the one it is made from and its metrics, so that its rows never
+    stand among the other's. The same metrics in the same order give ``protocol`` itself.
+
+    Args:
+        protocol: where the crops come from.
+        metric_names: ids; ``all`` alone stands for the protocol's and then every other metric there is.
+
+    Raises:
+        InputError: a metric is unknown or named twice, or what a derived one is made of is not among them.
+    """
+    wanted = list(metric_names)
+    if wanted == ["all"]:
+        known = [spec.metric for spec in protocol.metrics]
+        wanted = [*known, *sorted((n for n in metrics.names() if n not in known), key=_derived_last)]
+    borders = {spec.metric: spec.crop_border for spec in protocol.metrics}
+    specs = _checked(MetricSpec(metrics.find(name).name, borders.get(name, 0)) for name in wanted)
+    made = replace(protocol, metrics=specs)
+    if specs == protocol.metrics:
+        return protocol
+    return replace(
+        made,
+        name=f"{protocol.name}-{made.sha256[:8]}",
+        description=f"{protocol.name} with the metrics {', '.join(wanted)}",
+    )
+
+
+def _derived_last(name: str) -> tuple[bool, str]:
+    return metrics.find(name).kind == "derived", name
 
 
 def load_protocol(name_or_path: str | Path) -> Protocol:
@@ -188,11 +221,23 @@ def _image_crop(value: Any) -> str:
 def _specs(value: Any) -> tuple[MetricSpec, ...]:
     if not isinstance(value, list) or not value:
         raise InputError("'metrics' must be a list of {metric, crop_border}, the first of which ranks")
-    specs: list[MetricSpec] = []
+    specs = []
     for entry in value:
         _known(entry, _METRIC_KEYS, "an entry of 'metrics'")
         name = metrics.find(str(entry.get("metric"))).name
-        if any(spec.metric == name for spec in specs):
-            raise InputError(f"'{name}' is listed twice", remedy="make a second protocol for the other crop")
         specs.append(MetricSpec(name, _count(entry, "crop_border", 0)))
-    return tuple(specs)
+    return _checked(specs)
+
+
+def _checked(specs: Iterable[MetricSpec]) -> tuple[MetricSpec, ...]:
+    """The specs, each metric once and a derived one after what it is made of."""
+    listed: list[MetricSpec] = []
+    for spec in specs:
+        before = {earlier.metric for earlier in listed}
+        if spec.metric in before:
+            raise InputError(f"'{spec.metric}' is listed twice", remedy="make a second protocol for the other crop")
+        lacking = [name for name in getattr(metrics.find(spec.metric), "inputs", ()) if name not in before]
+        if lacking:
+            raise InputError(f"'{spec.metric}' is made of {', '.join(lacking)}", remedy="list those before it")
+        listed.append(spec)
+    return tuple(listed)

@@ -15,10 +15,11 @@ from srbench.atomic import write_whole
 from srbench.command_parser import CommandParser
 from srbench.environment import environment, git_revision, now
 from srbench.errors import InputError
+from srbench.folders import score_folders
 from srbench.images import PIXEL_LIMIT, fingerprint, list_images
 from srbench.naming import printable, safe_name
 from srbench.pairing import pair
-from srbench.protocol import Protocol, load_protocol
+from srbench.protocol import load_protocol, narrowed
 from srbench.records import (
     SCHEMA,
     Cost,
@@ -30,7 +31,9 @@ from srbench.records import (
     write_record,
 )
 from srbench.records.codec import rows_to_csv
-from srbench.scoring import Scorer, score_folders, summarise
+from srbench.score_cache import open_cache
+from srbench.scoring import Scorer
+from srbench.summary import remarks, summarise
 
 _CLASS_PATH = "srbench.score_command"
 
@@ -45,37 +48,47 @@ def run(argv: Sequence[str]) -> int:
         The exit status, 0.
 
     Raises:
-        InputError: an unknown option, protocol or device, images that cannot be read, paired or scored.
+        InputError: an unknown option, metric, protocol or device, images that cannot be read, paired or scored, a
+            missing metric under ``--strict``.
     """
     options = _options(argv)
     protocol = load_protocol(options.protocol)
-    scorer = Scorer(protocol, options.device)
-    _can_score(scorer, options.ref is not None)
+    if options.metrics is not None:
+        protocol = narrowed(protocol, options.metrics)
+    scorer = Scorer(protocol, options.device, cache=open_cache() if options.cache else None, batch=options.batch)
+    _can_score(scorer, options.ref is not None, options.strict)
     rows = score_folders(
         options.sr_dir, options.ref, scorer, scale=options.scale, pixel_limit=options.pixel_limit, progress=_counter()
     )
     results = summarise(rows, scorer)
     # A CSV on standard output is for another program; the table steps aside.
-    print(_table(results, protocol, len(rows)), file=sys.stderr if options.csv == "-" else sys.stdout)
-    _write_csv(options.csv, rows, [name for name in results if name not in scorer.missing])
+    shown = sys.stderr if options.csv == "-" else sys.stdout
+    print(_table(results, scorer, len(rows)), file=shown)
+    _write_csv(options.csv, rows, [name for name in results if any(name in row.values for row in rows)])
     if options.out is not None:
-        path = _write_record(options, protocol, rows, results)
-        print(f"record: {printable(str(path))}", file=sys.stderr if options.csv == "-" else sys.stdout)
+        path = _write_record(options, scorer, rows, results)
+        print(f"record: {printable(str(path))}", file=shown)
+    if options.strict:
+        _nothing_missing(scorer)
     return 0
 
 
 def _options(argv: Sequence[str]) -> argparse.Namespace:
     options = _parser().parse_args(list(argv))
+    if options.metrics is not None:
+        options.metrics = [name for text in options.metrics for name in text.split(",") if name]
     if options.out is not None:
-        needed = {"--method": options.method, "--set": options.set, "--scale": options.scale}
-        absent = [option for option, value in needed.items() if value is None]
-        if absent:
-            raise InputError("a record needs a method, a test set and a scale", remedy=f"add {' '.join(absent)}")
         if options.lq is not None and options.ref is None:
             raise InputError("--lq names the other half of --ref", remedy="add --ref GT_DIR")
-        safe_name(options.method, kind="method name")
-        safe_name(options.set, kind="test set name")
+        options.method = safe_name(options.method or Path(options.sr_dir).resolve().name, kind="method name")
+        options.set = safe_name(options.set or _set_name(options), kind="test set name")
     return options
+
+
+def _set_name(options: argparse.Namespace) -> str:
+    """Of ``Set5/HR``, ``Set5``; of any other folder its own name."""
+    folder = Path(options.ref or options.sr_dir).resolve()
+    return folder.parent.name if folder.name.lower() in ("hr", "gt") else folder.name
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,17 +99,33 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("sr_dir", metavar="SR_DIR", help="folder of the images to score")
     parser.add_argument("--ref", metavar="GT_DIR", help="folder of the references; without it, no-reference metrics")
     parser.add_argument("--protocol", default="y219_crop4", help="name of a shipped protocol or path (%(default)s)")
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        metavar="NAME",
+        help="these metrics instead of the protocol's, or `all` there are; the rows are ranked on their own",
+    )
+    parser.add_argument("--strict", action="store_true", help="fail when a metric cannot be computed here")
     parser.add_argument("--csv", metavar="PATH", help="write the scores per image; - is standard output")
     parser.add_argument("--device", default="cpu", help="where metrics with networks run (%(default)s)")
+    parser.add_argument(
+        "--batch", type=_positive, metavar="N", help="images of one size per pass of a network (1 on a CPU, else 8)"
+    )
+    parser.add_argument(
+        "--no-cache", dest="cache", action="store_false", help="compute every score, and remember none of them"
+    )
     parser.add_argument("--pixel-limit", type=_positive, default=PIXEL_LIMIT, help="largest image taken (%(default)s)")
     parser.add_argument("--out", metavar="DIR", help="write a record there, for srbench leaderboard --records DIR")
     parser.add_argument(
         "--lq", metavar="LQ_DIR", help="with --out: the lq of --ref; the row then ranks with `srbench test` on this set"
     )
-    parser.add_argument("--method", metavar="NAME", help="the row's name, with --out")
-    parser.add_argument("--set", metavar="NAME", help="the test set's name, with --out")
+    parser.add_argument("--method", metavar="NAME", help="the row's name, with --out (the name of SR_DIR)")
+    parser.add_argument("--set", metavar="NAME", help="the test set's name, with --out (the name of GT_DIR)")
     parser.add_argument(
-        "--scale", type=_positive, metavar="N", help="magnification; also crops gt to a multiple of it where needed"
+        "--scale",
+        type=_positive,
+        metavar="N",
+        help="magnification, 1 where none is given; also crops gt to a multiple of it where needed",
     )
     return parser
 
@@ -108,18 +137,31 @@ def _positive(text: str) -> int:
     return value
 
 
-def _can_score(scorer: Scorer, has_gt: bool) -> None:
+def _can_score(scorer: Scorer, has_gt: bool, strict: bool) -> None:
     """Refuse before the first image is read, not after the last."""
+    if strict:
+        scorer.build()
+        _nothing_missing(scorer)
     able = [m for name, m in scorer.metrics.items() if name not in scorer.missing]
     if not able:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in scorer.missing.items())
         raise InputError(
             f"no metric of the protocol can be computed here ({reasons})",
             where=scorer.protocol.name,
-            remedy="see srbench doctor",
+            remedy="see srbench weights list and srbench doctor",
         )
-    if not has_gt and all(metric.kind == "full_reference" for metric in able):
+    if not scorer.expected(has_gt=has_gt):
         raise InputError("every metric needs a reference", where=scorer.protocol.name, remedy="add --ref GT_DIR")
+
+
+def _nothing_missing(scorer: Scorer) -> None:
+    if scorer.missing:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in scorer.missing.items())
+        raise InputError(
+            f"{len(scorer.missing)} of {len(scorer.metrics)} metrics cannot be computed here ({reasons})",
+            where=scorer.protocol.name,
+            remedy="fetch what is missing, or leave --strict out",
+        )
 
 
 def _counter() -> Callable[[ImageRow], None]:
@@ -133,21 +175,24 @@ def _counter() -> Callable[[ImageRow], None]:
     return count
 
 
-def _table(results: dict[str, MetricResult], protocol: Protocol, images: int) -> str:
+def _table(results: dict[str, MetricResult], scorer: Scorer, images: int) -> str:
+    """One line per metric: its value, or why there is none."""
     lines = [("metric", "mean", "95 % interval", "n"), *(_line(name, result) for name, result in results.items())]
-    widths = [max(len(line[column]) for line in lines) for column in range(4)]
+    widths = [max(len(name) for name, *_ in lines), *(max(len(line[c]) for line in lines) for c in (1, 3))]
+    reasons = {name: printable(result.missing) for name, result in results.items() if result.missing is not None}
     shown = [
-        f"{name:<{widths[0]}}  {mean:>{widths[1]}}  {interval:<{widths[2]}}  {n:>{widths[3]}}"
+        f"{name:<{widths[0]}}  {mean:>{widths[1]}}  {n:>{widths[2]}}  {reasons.get(name, interval)}".rstrip()
         for name, mean, interval, n in lines
     ]
-    missing = [f"{name} is missing: {printable(r.missing)}" for name, r in results.items() if r.missing is not None]
-    return "\n".join([f"protocol {protocol.name} version {protocol.version}, {images} images", *shown, *missing])
+    title = f"protocol {scorer.protocol.name} version {scorer.protocol.version}, {images} images"
+    counts = f"{scorer.computed} computed, {scorer.recalled} remembered"
+    return "\n".join([title, *shown, *remarks(results, scorer), counts])
 
 
 def _line(name: str, result: MetricResult) -> tuple[str, str, str, str]:
     mean = "-" if result.mean is None else f"{result.mean:.4f}"
     known = result.ci_low is not None and result.ci_high is not None
-    return name, mean, f"{result.ci_low:.4f} to {result.ci_high:.4f}" if known else "-", str(result.n)
+    return name, mean, f"{result.ci_low:.4f} to {result.ci_high:.4f}" if known else "", str(result.n)
 
 
 def _write_csv(target: str | None, rows: Sequence[ImageRow], names: Sequence[str]) -> None:
@@ -161,8 +206,9 @@ def _write_csv(target: str | None, rows: Sequence[ImageRow], names: Sequence[str
 
 
 def _write_record(
-    options: argparse.Namespace, protocol: Protocol, rows: Sequence[ImageRow], results: dict[str, MetricResult]
+    options: argparse.Namespace, scorer: Scorer, rows: Sequence[ImageRow], results: dict[str, MetricResult]
 ) -> Path:
+    protocol, scale = scorer.protocol, options.scale or 1
     # What came in takes the place of a configuration: other images are another run.
     config = fingerprint((path.stem, path) for path in list_images(options.sr_dir))
     inputs = {
@@ -171,7 +217,7 @@ def _write_record(
         "config_sha256": config,
         "weights_sha256": None,
         "testset_fingerprint": _set_fingerprint(options, rows),
-        "scale": options.scale,
+        "scale": scale,
         "protocol_sha256": protocol.sha256,
     }
     identity = run_fingerprint(**inputs)
@@ -194,7 +240,8 @@ def _write_record(
         date=now(),
         fingerprint=identity,
         notes=(
-            "finished images, scored by srbench score",
+            "finished images, scored by srbench score" + ("" if options.scale else "; their scale was not given"),
+            *remarks(results, scorer),
             *(f"{row.name}: {note}" for row in rows for note in row.notes),
         ),
     )
@@ -202,7 +249,7 @@ def _write_record(
         Path(options.out),
         protocol=protocol.name,
         test_set=options.set,
-        scale=options.scale,
+        scale=scale,
         method=options.method,
         fingerprint=identity,
     )

@@ -11,6 +11,8 @@ import pytest
 # Read by torch and numba when they are imported; tests that need neither must not import them for its sake.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
+# A remembered score would make every test of computing it pass.
+os.environ["SRBENCH_CACHE"] = "off"
 
 
 @pytest.fixture(autouse=True)

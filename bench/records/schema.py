@@ -22,12 +22,15 @@ class ImageRow:
         values: metric -> value in the protocol's order; a metric that could not be computed is absent.
         ms: warm wall time of the network on this image in milliseconds, None when it was not timed.
         notes: what was done to the image on reading it.
+        vectors: set-level metric -> features of sr and gt, packed as text; kept until the set's value is known, and in
+            no per-image table.
     """
 
     name: str
     values: dict[str, float]
     ms: float | None = None
     notes: tuple[str, ...] = ()
+    vectors: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

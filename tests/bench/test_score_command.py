@@ -33,11 +33,11 @@ def test_prints_a_table(pair: tuple[str, str], capsys: pytest.CaptureFixture[str
     assert run([sr, "--ref", gt]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "protocol y219_crop4 version 1, 2 images"
-    assert lines[1].split() == ["metric", "mean", "95", "%", "interval", "n"]
-    name, mean, low, _, high, n = lines[2].split()
+    assert lines[1].split() == ["metric", "mean", "n", "95", "%", "interval"]
+    name, mean, n, low, _, high = lines[2].split()
     assert (name, n) == ("psnr_y219", "2")
     assert float(low) <= float(mean) <= float(high)
-    assert len({len(line) for line in lines[1:]}) == 1
+    assert lines[-1] == "4 computed, 0 remembered"
 
 
 def test_scores_per_image_go_to_a_file_with_formulas_quoted(
@@ -111,7 +111,8 @@ def test_with_lq_the_row_ranks_with_tests_of_the_same_set(pair: tuple[str, str],
         (["--ref=x", "--cvs=-"], "unknown argument '--cvs'; did you mean '--csv'"),
         (["--protocol", "y219"], "unknown protocol 'y219'; did you mean"),
         ([], "every metric needs a reference; add --ref GT_DIR"),
-        (["--out", "o", "--scale", "4"], "a record needs a method, a test set and a scale; add --method --set"),
+        (["--ref", "x", "--metrics", "psnr_y129"], "unknown metric 'psnr_y129'; did you mean 'psnr_y219'"),
+        (["--ref", "x", "--metrics", "psnr_rgb,psnr_rgb"], "'psnr_rgb' is listed twice"),
         (["--out", "o", "--scale", "4", "--method", "a/b", "--set", "s"], "cannot be used as a method name"),
         (["--out", "o", "--scale", "4", "--method", "m", "--set", ".."], "cannot be used as a test set name"),
         (["--out", "o", "--scale", "4", "--method", "m", "--set", "s", "--lq", "l"], "add --ref GT_DIR"),
@@ -138,3 +139,46 @@ def test_the_pixel_limit_is_an_option(pair: tuple[str, str]) -> None:
 def test_numbers_are_checked(pair: tuple[str, str], arguments: list[str]) -> None:
     with pytest.raises(InputError, match=arguments[0]):
         run([pair[0], "--ref", pair[1], *arguments])
+
+
+def test_metrics_of_ones_own_make_rows_of_their_own(
+    pair: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sr, gt = pair
+    assert run([sr, "--ref", gt, "--metrics", "ssim_rgb,psnr_y219", "--out", str(tmp_path / "out")]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:4]] == ["ssim_rgb", "psnr_y219"]
+    [(_, record)] = find_records([tmp_path / "out"])
+    assert record.protocol.startswith("y219_crop4-")
+    assert (record.method, record.test_set, record.scale) == ("sr", tmp_path.name, 1)
+    assert "their scale was not given" in record.notes[0]
+
+
+def test_a_second_run_computes_nothing(
+    pair: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sr, gt = pair
+    monkeypatch.setenv("SRBENCH_CACHE", str(tmp_path / "cache"))
+    run([sr, "--ref", gt])
+    first = capsys.readouterr().out.splitlines()
+    monkeypatch.setattr("srbench.folders.read_image", None)  # not even decoded
+    run([sr, "--ref", gt])
+    second = capsys.readouterr().out.splitlines()
+    assert (first[-1], second[-1]) == ("4 computed, 0 remembered", "0 computed, 4 remembered")
+    assert first[:-1] == second[:-1]
+
+
+def test_every_metric_has_a_line_with_its_value_or_the_reason(
+    pair: tuple[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from srbench.metrics import names
+
+    monkeypatch.setenv("SRBENCH_WEIGHTS", str(tmp_path / "none"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "none"))
+    sr, gt = pair
+    assert run([sr, "--ref", gt, "--metrics", "all"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[2:-1]}
+    assert set(lines) == set(names())
+    assert "unavailable: alexnet" in lines["lpips_alex"]
+    with pytest.raises(InputError, match="metrics cannot be computed here"):
+        run([sr, "--ref", gt, "--metrics", "psnr_rgb", "lpips_alex", "--strict"])

@@ -7,6 +7,7 @@ import math
 import random
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,15 @@ import pytest
 
 from srbench import metrics
 from srbench.errors import InputError, MetricUnavailable
+from srbench.folders import score_folders
 from srbench.images import luma_y219, write_png
-from srbench.metrics import Metric
+from srbench.metrics import DerivedMetric, ImageMetric, ImageScores, SetMetric
 from srbench.metrics.psnr import psnr
 from srbench.protocol import MetricSpec, Protocol, load_protocol
 from srbench.records import ImageRow
-from srbench.scoring import Scorer, interval, score_folders, summarise
+from srbench.score_cache import ScoreCache
+from srbench.scoring import Item, Scorer
+from srbench.summary import interval, remarks, summarise
 
 
 def noise(seed: int, height: int = 24, width: int = 28) -> np.ndarray:
@@ -34,25 +38,44 @@ def rows(values: list[float], metric: str = "psnr_y219") -> list[ImageRow]:
     return [ImageRow(f"img_{i:03}", {metric: value}) for i, value in enumerate(values)]
 
 
+class Spread:
+    """The distance of mean colours; counts what it is asked."""
+
+    asked = 0
+
+    def describe(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        Spread.asked += len(images)
+        return np.stack([image.mean((0, 1)) for image in images]).astype(np.float32)
+
+    def distance(self, sr: np.ndarray, gt: np.ndarray) -> float:
+        if len(sr) < 2:
+            raise InputError("a set of one image has no spread")
+        return float(np.abs(sr.mean(0, dtype=np.float64) - gt.mean(0, dtype=np.float64)).sum())
+
+
+def _sum(values: Mapping[str, float]) -> float:
+    return values["psnr_rgb"] + values["sharpness"]
+
+
 @pytest.fixture
 def extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Metrics of the kinds that the first set lacks."""
 
-    def absent(device: str) -> metrics.ImageMetric:
-        raise MetricUnavailable("no weights; see srbench weights fetch")
+    def absent(device: str) -> ImageScores:
+        raise MetricUnavailable("w.pth (srbench weights fetch w)")
 
-    def sharpness(device: str) -> metrics.ImageMetric:
-        return lambda sr, gt: float(sr.std())
-
-    def never(device: str) -> metrics.ImageMetric:
-        raise AssertionError("a set-level metric is not built for single images")
+    def sharpness(device: str) -> ImageScores:
+        return lambda sr, gt: [float(image.std()) for image in sr]
 
     mine = [
-        Metric("absent", "no_reference", False, "nowhere", "", absent, ("w.pth",)),
-        Metric("sharpness", "no_reference", True, "here", "", sharpness),
-        Metric("fid", "set_level", False, "here", "", never),
+        ImageMetric("absent", "no_reference", False, "srbench", "", make=absent),
+        ImageMetric("homeless", "no_reference", False, "nowhere 1.0", "", make=absent),
+        ImageMetric("sharpness", "no_reference", True, "srbench", "", make=sharpness),
+        SetMetric("spread", "set_level", False, "srbench", "", make=lambda device: Spread()),
+        DerivedMetric("both", "derived", True, "srbench", "", inputs=("psnr_rgb", "sharpness"), combine=_sum),
+        DerivedMetric("half", "derived", True, "srbench", "", inputs=("homeless",), combine=_sum),
     ]
-    known = metrics._all() | {metric.name: metric for metric in mine}
+    known = metrics._all() | {metric.name: (metric, f"code of {metric.name}") for metric in mine}
     monkeypatch.setattr(metrics, "_all", lambda: known)
 
 
@@ -97,14 +120,118 @@ def test_without_a_reference_the_others_are_scored() -> None:
 
 @pytest.mark.usefixtures("extra")
 def test_a_metric_that_cannot_run_is_missing_with_the_reason() -> None:
-    scorer = Scorer(protocol(("psnr_rgb", 0), ("absent", 0), ("fid", 0)))
-    assert scorer.missing["absent"] == "no weights; see srbench weights fetch"
-    assert "whole set" in scorer.missing["fid"]
+    scorer = Scorer(protocol(("psnr_rgb", 0), ("absent", 0), ("homeless", 0), ("half", 0)))
+    assert list(scorer.missing) == ["homeless", "half"]
+    assert scorer.missing["homeless"] == 'unavailable: package nowhere (pip install "srbench[iqa]")'
+    assert scorer.missing["half"] == "unavailable: homeless, which it is made of"
     values = scorer.score("a", noise(1), noise(2))
     assert list(values) == ["psnr_rgb"]
     result = summarise([ImageRow("a", values)], scorer)["absent"]
-    assert (result.mean, result.n, result.missing) == (None, 0, "no weights; see srbench weights fetch")
-    assert (result.higher_is_better, result.library, result.weights) == (False, "nowhere", ("w.pth",))
+    assert (result.mean, result.n, result.missing) == (None, 0, "unavailable: w.pth (srbench weights fetch w)")
+    assert scorer.expected(has_gt=True) == ["psnr_rgb"]
+
+
+@pytest.mark.usefixtures("extra")
+def test_a_derived_value_follows_from_the_others_on_the_same_image() -> None:
+    scorer = Scorer(protocol(("psnr_rgb", 2), ("sharpness", 0), ("both", 0)))
+    values = scorer.score("a", noise(1), noise(2))
+    assert values["both"] == values["psnr_rgb"] + values["sharpness"]
+    assert list(scorer.score("a", noise(1), None)) == ["sharpness"]
+    assert scorer.expected(has_gt=False) == ["sharpness"]
+
+
+@pytest.mark.usefixtures("extra")
+def test_a_set_level_metric_is_one_value_whatever_the_order_and_the_shares() -> None:
+    scorer = Scorer(protocol(("spread", 4)))
+    items = [Item(f"img_{i}", noise(i), noise(50 + i)) for i in range(6)]
+    rows = [
+        ImageRow(i.name, s.values, None, (), s.vectors) for i, s in zip(items, scorer.score_all(items), strict=True)
+    ]
+    result = summarise(rows, scorer)["spread"]
+    cut = [
+        [image[4:-4, 4:-4].mean((0, 1)).astype(np.float32) for image in (i.sr, i.gt) if image is not None]
+        for i in items
+    ]
+    sr, gt = (np.mean([pair[half] for pair in cut], axis=0, dtype=np.float64) for half in (0, 1))
+    assert result.mean == pytest.approx(np.abs(sr - gt).sum(), rel=1e-12)
+    assert (result.n, result.ci_low) == (6, None)
+    halves = [*scorer.score_all(items[3:]), *scorer.score_all(items[:3])]
+    again = [ImageRow(f"img_{i}", {}, None, (), s.vectors) for i, s in zip([3, 4, 5, 0, 1, 2], halves, strict=True)]
+    assert summarise(again, scorer)["spread"] == result
+    assert remarks({"spread": result}, scorer) == (
+        "spread: n=6, images full, border 4; strongly biased under 1000 images, comparable at equal n and crop alone",
+    )
+
+
+@pytest.mark.usefixtures("extra")
+def test_what_a_set_level_metric_refuses_or_lacks_is_its_reason() -> None:
+    scorer = Scorer(protocol(("spread", 0)))
+    [one] = scorer.score_all([Item("a", noise(1), noise(2))])
+    row = ImageRow("a", {}, None, (), one.vectors)
+    assert summarise([row], scorer)["spread"].missing == "a set of one image has no spread"
+    assert "of 1 of 2 images are not known" in (summarise([row, ImageRow("b", {})], scorer)["spread"].missing or "")
+    assert summarise([ImageRow("a", {})], scorer)["spread"].missing == "no ground truth"
+    assert scorer.score_all([Item("a", noise(1), None)])[0].vectors == {}
+
+
+# ------------------------------------------------------------------------------------------------------------- cache
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many images each call of a no-reference metric got, in a file of its own."""
+    calls: list[int] = []
+
+    def make(device: str) -> ImageScores:
+        def scores(sr: Sequence[np.ndarray], gt: Sequence[np.ndarray] | None) -> list[float]:
+            calls.append(len(sr))
+            return [float(image.mean()) for image in sr]
+
+        return scores
+
+    mine = ImageMetric("level", "no_reference", True, "srbench", "", make=make)
+    known = metrics._all() | {"level": (mine, "its code")}
+    monkeypatch.setattr(metrics, "_all", lambda: known)
+    return calls
+
+
+def test_nothing_is_computed_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls, cache = counted(monkeypatch), ScoreCache(tmp_path / "scores.sqlite")
+    items = [Item("a", noise(1), noise(2)), Item("b", noise(3), noise(4))]
+    first = Scorer(protocol(("psnr_rgb", 0), ("level", 0)), cache=cache)
+    scores = first.score_all(items)
+    assert (first.computed, first.recalled, calls) == (4, 0, [1, 1])
+    again = Scorer(protocol(("ssim_rgb", 0), ("level", 0), ("psnr_rgb", 0)), cache=ScoreCache(cache.path))
+    assert again.score_all(items)[1].values["level"] == scores[1].values["level"]
+    assert (again.computed, again.recalled, calls) == (2, 4, [1, 1])
+
+
+def test_another_crop_code_image_or_reference_is_another_score(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    counted(monkeypatch)
+    cache = ScoreCache(tmp_path / "scores.sqlite")
+
+    def computed(sr: np.ndarray, gt: np.ndarray, border: int = 0, crop: str = "full") -> int:
+        scorer = Scorer(protocol(("psnr_rgb", border), ("level", border), crop=crop), cache=cache)
+        scorer.score("a", sr, gt)
+        return scorer.computed
+
+    assert computed(noise(1), noise(2)) == 2
+    assert computed(noise(1), noise(2)) == 0
+    assert computed(noise(1), noise(3)) == 1  # the level of sr is known
+    assert computed(noise(4), noise(2)) == 2
+    assert computed(noise(1), noise(2), border=2) == 2
+    assert computed(noise(1), noise(2), crop="center16") == 2
+    assert computed(noise(1).reshape(28, 24, 3), noise(2).reshape(28, 24, 3)) == 2
+    changed = metrics._all() | {"level": (metrics._all()["level"][0], "its code, mended")}
+    monkeypatch.setattr(metrics, "_all", lambda: changed)
+    assert computed(noise(1), noise(2)) == 1
+
+
+def test_batches_hold_images_of_one_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = counted(monkeypatch)
+    items = [Item(str(i), noise(i, 24 if i % 3 else 20), None) for i in range(9)]
+    scores = Scorer(protocol(("level", 0)), batch=4).score_all(items)
+    assert sorted(calls) == [2, 3, 4]
+    assert [s.values["level"] for s in scores] == [item.sr.mean() for item in items]
 
 
 # ------------------------------------------------------------------------------------------------------ many images
@@ -142,7 +269,7 @@ def test_the_draw_is_fixed_for_ever() -> None:
 def test_large_sets_are_drawn_in_parts_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     values = [float(v) for v in np.random.default_rng(5).normal(0, 1, 30)]
     whole = interval(values)
-    monkeypatch.setattr("srbench.scoring._CHUNK", 3000)
+    monkeypatch.setattr("srbench.summary._CHUNK", 3000)
     assert interval(values) == whole
 
 
