@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from srbench.images import read_image
-from srbench.metrics import find, names
+from srbench.metrics import ImageMetric, find, names
 from srbench.metrics.psnr import psnr
 
 NAMES = ("psnr_rgb", "psnr_y219", "psnr_yiq")
@@ -17,6 +17,13 @@ NAMES = ("psnr_rgb", "psnr_y219", "psnr_yiq")
 
 def noise(seed: int, shape: tuple[int, int] = (24, 31)) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
+
+
+def score(name: str, sr: np.ndarray, gt: np.ndarray) -> float:
+    metric = find(name)
+    assert isinstance(metric, ImageMetric)
+    (value,) = metric.make("cpu")([sr], [gt])
+    return value
 
 
 def test_definition() -> None:
@@ -31,7 +38,7 @@ def test_no_wrap_around_between_bytes() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_equal_images_give_infinity(name: str) -> None:
-    assert find(name).make("cpu")(noise(1), noise(1)) == math.inf
+    assert score(name, noise(1), noise(1)) == math.inf
 
 
 def basicsr_luma(rgb: np.ndarray) -> np.ndarray:
@@ -44,18 +51,28 @@ def basicsr_luma(rgb: np.ndarray) -> np.ndarray:
 def test_y219_equals_basicsr_to_its_float32() -> None:
     sr, gt = noise(2), noise(3)
     expected = 10 * np.log10(255.0**2 / np.mean((basicsr_luma(sr) - basicsr_luma(gt)) ** 2))
-    assert find("psnr_y219").make("cpu")(sr, gt) == pytest.approx(expected, abs=2e-5)
+    assert score("psnr_y219", sr, gt) == pytest.approx(expected, abs=2e-5)
 
 
 def test_yiq_of_grey_noise_lies_below_y219_by_the_ratio_of_ranges() -> None:
     sr, gt = (np.repeat(noise(seed)[..., :1], 3, axis=2) for seed in (4, 5))
-    gap = find("psnr_y219").make("cpu")(sr, gt) - find("psnr_yiq").make("cpu")(sr, gt)
+    gap = score("psnr_y219", sr, gt) - score("psnr_yiq", sr, gt)
     assert gap == pytest.approx(20 * math.log10(255 / 219), abs=1e-3)
 
 
+def test_a_batch_is_its_images() -> None:
+    metric = find("psnr_y219")
+    assert isinstance(metric, ImageMetric)
+    sr, gt = [noise(1), noise(2), noise(3)], [noise(4), noise(5), noise(6)]
+    together = metric.make("cpu")(sr, gt)
+    assert list(together) == [score("psnr_y219", a, b) for a, b in zip(sr, gt, strict=True)]
+
+
 def test_needs_a_reference() -> None:
+    metric = find("psnr_rgb")
+    assert isinstance(metric, ImageMetric)
     with pytest.raises(TypeError, match="full-reference"):
-        find("psnr_rgb").make("cpu")(noise(1), None)
+        metric.make("cpu")([noise(1)], None)
 
 
 def test_are_listed_as_better_when_higher() -> None:
@@ -75,7 +92,7 @@ def test_are_listed_as_better_when_higher() -> None:
     ],
 )
 def test_calibration_pairs(shared: Path, name: str, expected: list[float], tolerance: float) -> None:
-    folder, score = shared / "data" / "iqa_calibration", find(name).make("cpu")
+    folder = shared / "data" / "iqa_calibration"
     for image, value in zip(("I03", "I04", "I06", "I08", "I19"), expected, strict=True):
         sr, gt = (read_image(folder / part / f"{image}.bmp").pixels for part in ("dist_dir", "ref_dir"))
-        assert score(sr, gt) == pytest.approx(value, abs=tolerance), image
+        assert score(name, sr, gt) == pytest.approx(value, abs=tolerance), image

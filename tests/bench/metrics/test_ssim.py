@@ -11,8 +11,15 @@ from skimage.metrics import structural_similarity
 
 from srbench.errors import InputError
 from srbench.images import luma_y219, read_image
-from srbench.metrics import find
+from srbench.metrics import ImageMetric, find
 from srbench.metrics.ssim import ssim
+
+
+def score(name: str, sr: np.ndarray, gt: np.ndarray) -> float:
+    metric = find(name)
+    assert isinstance(metric, ImageMetric)
+    (value,) = metric.make("cpu")([sr], [gt])
+    return value
 
 
 def noise(seed: int, shape: tuple[int, int] = (40, 53)) -> np.ndarray:
@@ -32,13 +39,13 @@ def reference(sr: np.ndarray, gt: np.ndarray) -> float:
 
 def test_y219_equals_scikit_image() -> None:
     sr, gt = noise(1), noise(2)
-    assert find("ssim_y219").make("cpu")(sr, gt) == pytest.approx(reference(luma_y219(sr), luma_y219(gt)), abs=1e-12)
+    assert score("ssim_y219", sr, gt) == pytest.approx(reference(luma_y219(sr), luma_y219(gt)), abs=1e-12)
 
 
 def test_rgb_is_the_mean_of_the_channels() -> None:
     sr, gt = noise(3), noise(4)
     channels = [reference(sr[..., c].astype(float), gt[..., c].astype(float)) for c in range(3)]
-    assert find("ssim_rgb").make("cpu")(sr, gt) == pytest.approx(np.mean(channels), abs=1e-12)
+    assert score("ssim_rgb", sr, gt) == pytest.approx(np.mean(channels), abs=1e-12)
 
 
 def test_yiq_rounds_the_luma_and_clips_negative_structure_as_iqa_pytorch_does() -> None:
@@ -47,24 +54,23 @@ def test_yiq_rounds_the_luma_and_clips_negative_structure_as_iqa_pytorch_does() 
     inverted = 255 - grey
     plain = ssim(grey[..., 0].astype(float), inverted[..., 0].astype(float))
     assert plain < 0
-    assert find("ssim_yiq").make("cpu")(grey, inverted) >= 0
+    assert score("ssim_yiq", grey, inverted) >= 0
     coloured = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
     whole = np.rint(coloured @ np.array([0.299, 0.587, 0.114]))
-    assert find("ssim_yiq").make("cpu")(coloured, grey) == pytest.approx(
+    assert score("ssim_yiq", coloured, grey) == pytest.approx(
         ssim(whole, grey[..., 0].astype(float), clip_structure=True), abs=1e-12
     )
 
 
 @pytest.mark.parametrize("name", ["ssim_y219", "ssim_yiq", "ssim_rgb"])
 def test_equal_images_give_one_and_the_order_does_not_matter(name: str) -> None:
-    score = find(name).make("cpu")
-    assert score(noise(6), noise(6)) == pytest.approx(1, abs=1e-12)
-    assert score(noise(6), noise(7)) == pytest.approx(score(noise(7), noise(6)), abs=1e-12)
+    assert score(name, noise(6), noise(6)) == pytest.approx(1, abs=1e-12)
+    assert score(name, noise(6), noise(7)) == pytest.approx(score(name, noise(7), noise(6)), abs=1e-12)
 
 
 def test_flat_images_do_not_divide_by_zero() -> None:
     black = np.zeros((16, 16, 3), dtype=np.uint8)
-    assert find("ssim_rgb").make("cpu")(black, black) == 1
+    assert score("ssim_rgb", black, black) == 1
 
 
 def test_an_image_of_the_windows_size_has_one_value_and_a_smaller_one_is_refused() -> None:
@@ -75,8 +81,10 @@ def test_an_image_of_the_windows_size_has_one_value_and_a_smaller_one_is_refused
 
 
 def test_needs_a_reference() -> None:
+    metric = find("ssim_rgb")
+    assert isinstance(metric, ImageMetric)
     with pytest.raises(TypeError, match="full-reference"):
-        find("ssim_rgb").make("cpu")(noise(1), None)
+        metric.make("cpu")([noise(1)], None)
 
 
 @pytest.mark.parametrize(
@@ -87,10 +95,10 @@ def test_needs_a_reference() -> None:
     ],
 )
 def test_calibration_pairs(shared: Path, name: str, expected: list[float]) -> None:
-    folder, score = shared / "data" / "iqa_calibration", find(name).make("cpu")
+    folder = shared / "data" / "iqa_calibration"
     for image, value in zip(("I03", "I04", "I06", "I08", "I19"), expected, strict=True):
         sr, gt = (read_image(folder / part / f"{image}.bmp").pixels for part in ("dist_dir", "ref_dir"))
-        assert score(sr, gt) == pytest.approx(value, abs=5.1e-5), image
+        assert score(name, sr, gt) == pytest.approx(value, abs=5.1e-5), image
 
 
 def test_is_fast() -> None:

@@ -1,0 +1,66 @@
+"""DISTS (Ding, Ma, Wang and Simoncelli, TPAMI 2020), by torchmetrics' network, built once.
+
+No resize: the authors' demonstration shrinks to 256 pixels first, IQA-PyTorch and so the field's tables do not. The
+weights alpha and beta come with torchmetrics; the backbone is torchvision's file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from srbench.images import Pixels
+from srbench.metrics import ImageMetric, ImageScores, package
+from srbench.metrics.backends import batch, building, exact, floats, optional, ready, reference, replaced
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def network() -> nn.Module:
+    """DISTS with torchvision's VGG16, on the CPU.
+
+    Raises:
+        InputError: the file holds another network.
+        MetricUnavailable: the file is absent.
+    """
+    from torchvision.models.vgg import cfgs, make_layers
+
+    from srbench.weight_files import need
+    from srbench.weights import load_state, load_strict
+
+    path = need("vgg16")
+    dists = optional("torchmetrics.functional.image.dists")
+    prefix = "features."
+    state = {name.removeprefix(prefix): t for name, t in load_state(path).items() if name.startswith(prefix)}
+    with building():
+        vgg = SimpleNamespace(features=make_layers(cfgs["D"]))
+        load_strict(vgg.features, state, where=path)
+        with replaced(dists, vgg16=lambda **_: vgg):  # its own would download, and it takes no path
+            model: nn.Module = dists.DISTSNetwork()
+    return model
+
+
+def _make(device: str) -> ImageScores:
+    model = ready(network(), device)
+
+    def scores(sr: Sequence[Pixels], gt: Sequence[Pixels] | None) -> list[float]:
+        gt = reference(gt)
+        with exact():
+            return floats(model(batch(sr, device), batch(gt, device)))
+
+    return scores
+
+
+METRICS = (
+    ImageMetric(
+        "dists",
+        "full_reference",
+        higher_is_better=False,
+        library=package("torchmetrics"),
+        source="IQA-PyTorch's dists",
+        weights=("vgg16",),
+        make=_make,
+    ),
+)
