@@ -186,8 +186,11 @@ class Benchmark(Callback):
             self.records.append(done)
             _log_record(trainer, done)
             print("\n".join([summary_line(done), *remarks(done.metrics, self.scorer)]))
-        if trainer.is_global_zero and self.records and self.scorer.recalled:
-            print(f"{self.scorer.computed} scores computed, {self.scorer.recalled} remembered")
+        if trainer.is_global_zero and self.records:
+            if self.scorer.recalled:
+                print(f"{self.scorer.computed} scores computed, {self.scorer.recalled} remembered")
+            if missing := self.scorer.summary():
+                print(missing)
         trainer.strategy.barrier("benchmark")
 
     # ---------------------------------------------------------------------------------------------------- validation

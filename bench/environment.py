@@ -11,7 +11,22 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("torch", "lightning", "numpy", "scipy", "pillow", "numba", "spandrel", "torchmetrics", "mamba-ssm")
+PACKAGES = (
+    "torch",
+    "lightning",
+    "numpy",
+    "scipy",
+    "pillow",
+    "numba",
+    "spandrel",
+    "torchmetrics",
+    "mamba-ssm",
+    "torchvision",
+    "lpips",
+    "pyiqa",
+    "torch-fidelity",
+    "timm",
+)
 
 
 def versions() -> dict[str, str]:

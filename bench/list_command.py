@@ -20,15 +20,21 @@ def datasets() -> list[dict[str, str]]:
 
 
 def metrics() -> list[dict[str, str]]:
-    """Every metric: name, kind, direction and what computes it."""
+    """Every metric: name, kind, direction, what computes it, and whether it can be computed here."""
     from srbench.metrics import find, names
+    from srbench.protocol import MetricSpec, Protocol
+    from srbench.scoring import Scorer
 
+    # A derived metric is as good as what it is made of.
+    wanted = sorted(names(), key=lambda name: find(name).kind == "derived")
+    missing = Scorer(Protocol("all", 1, "full", tuple(MetricSpec(name, 0) for name in wanted))).missing
     return [
         {
             "name": name,
             "kind": find(name).kind,
             "better": "higher" if find(name).higher_is_better else "lower",
             "library": find(name).library,
+            "state": missing.get(name, "ready"),
         }
         for name in names()
     ]

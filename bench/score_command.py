@@ -186,7 +186,8 @@ def _table(results: dict[str, MetricResult], scorer: Scorer, images: int) -> str
     ]
     title = f"protocol {scorer.protocol.name} version {scorer.protocol.version}, {images} images"
     counts = f"{scorer.computed} computed, {scorer.recalled} remembered"
-    return "\n".join([title, *shown, *remarks(results, scorer), counts])
+    missing = scorer.summary()
+    return "\n".join([title, *shown, *remarks(results, scorer), *([missing] if missing else []), counts])
 
 
 def _line(name: str, result: MetricResult) -> tuple[str, str, str, str]:

@@ -122,6 +122,15 @@ class Scorer:
         """The files behind a metric: ``alexnet sha256:...``; their names alone where they are missing."""
         return self._weights.get(name, self.metrics[name].weights)
 
+    def summary(self) -> str | None:
+        """What cannot be computed here and the command that fetches it, in one line; None when nothing is missing."""
+        if not self.missing:
+            return None
+        wanted = [name for metric in self.missing for name in self.metrics[metric].weights]
+        lost = [name for name in dict.fromkeys(wanted) if _is_lost(name)]
+        text = f"{len(self.missing)} of {len(self.metrics)} metrics are missing: {', '.join(self.missing)}"
+        return text + (f"; srbench weights fetch {' '.join(lost)}" if lost else "")
+
     def expected(self, *, has_gt: bool) -> list[str]:
         """The metrics that every scored image must have a value or features of."""
         able = (name for name in self.metrics if name not in self.missing)
@@ -282,6 +291,12 @@ def _stated(name: str) -> str:
     from srbench import weight_files  # most protocols need no outside file
 
     return f"{name} sha256:{weight_files.digest(weight_files.need(name))}"
+
+
+def _is_lost(name: str) -> bool:
+    from srbench import weight_files
+
+    return weight_files.locate(name) is None
 
 
 def _check_package(metric: Metric) -> None:

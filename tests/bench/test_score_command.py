@@ -177,8 +177,11 @@ def test_every_metric_has_a_line_with_its_value_or_the_reason(
     monkeypatch.setenv("HF_HOME", str(tmp_path / "none"))
     sr, gt = pair
     assert run([sr, "--ref", gt, "--metrics", "all"]) == 0
-    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[2:-1]}
+    out = capsys.readouterr().out.splitlines()
+    lines = {line.split()[0]: line for line in out[2:-2]}
     assert set(lines) == set(names())
+    assert "15 of 21 metrics are missing: " in out[-2]
+    assert "srbench weights fetch alexnet" in out[-2]
     assert "unavailable: alexnet" in lines["lpips_alex"]
     with pytest.raises(InputError, match="metrics cannot be computed here"):
         run([sr, "--ref", gt, "--metrics", "psnr_rgb", "lpips_alex", "--strict"])
