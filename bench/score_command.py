@@ -58,7 +58,12 @@ def run(argv: Sequence[str]) -> int:
     scorer = Scorer(protocol, options.device, cache=open_cache() if options.cache else None, batch=options.batch)
     _can_score(scorer, options.ref is not None, options.strict)
     rows = score_folders(
-        options.sr_dir, options.ref, scorer, scale=options.scale, pixel_limit=options.pixel_limit, progress=_counter()
+        options.sr_dir,
+        options.ref,
+        scorer,
+        scale=options.scale,
+        pixel_limit=options.pixel_limit,
+        progress=_counter(options.sr_dir),
     )
     results = summarise(rows, scorer)
     # A CSV on standard output is for another program; the table steps aside.
@@ -164,13 +169,13 @@ def _nothing_missing(scorer: Scorer) -> None:
         )
 
 
-def _counter() -> Callable[[ImageRow], None]:
+def _counter(sr_dir: str) -> Callable[[ImageRow], None]:
     """Counts images on one line of a terminal; silent in pipes and logs."""
-    numbers = itertools.count(1)
+    numbers, total = itertools.count(1), len(list_images(sr_dir))
 
     def count(row: ImageRow) -> None:
         if sys.stderr.isatty():
-            print(f"{next(numbers)} scored", end="\r", file=sys.stderr, flush=True)
+            print(f"{next(numbers)} of {total} images scored", end="\r", file=sys.stderr, flush=True)
 
     return count
 

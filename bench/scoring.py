@@ -66,6 +66,9 @@ class Scorer:
         batch: images of one size that go through a network together; None takes one on a CPU, where more save nothing
             and a value must not depend on its neighbours in the last digit, and eight on an accelerator.
 
+    Raises:
+        InputError: there is no such device here.
+
     Attributes:
         missing: metric -> why it cannot be computed here.
         computed: values that were computed so far.
@@ -76,7 +79,7 @@ class Scorer:
         self, protocol: Protocol, device: str = "cpu", *, cache: ScoreCache | None = None, batch: int | None = None
     ) -> None:
         self.protocol = protocol
-        self.device = device
+        self.device = _usable(device)
         self.cache = cache
         self.batch = batch or (1 if device.startswith("cpu") else _BATCH)
         self.metrics: dict[str, Metric] = {spec.metric: find(spec.metric) for spec in protocol.metrics}
@@ -285,6 +288,19 @@ class _naming:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, InputError):
             raise InputError(error.what, where=self.name, remedy=error.remedy) from error
+
+
+def _usable(device: str) -> str:
+    if device == "cpu":  # torch need not be imported to know that
+        return device
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except Exception as error:  # each backend raises its own
+        reason = str(error).splitlines()[0]
+        raise InputError(f"the device cannot be used ({reason})", where=device, remedy="use cpu, cuda or mps") from None
+    return device
 
 
 def _stated(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,6 +112,8 @@ def test_with_lq_the_row_ranks_with_tests_of_the_same_set(pair: tuple[str, str],
         (["--ref=x", "--cvs=-"], "unknown argument '--cvs'; did you mean '--csv'"),
         (["--protocol", "y219"], "unknown protocol 'y219'; did you mean"),
         ([], "every metric needs a reference; add --ref GT_DIR"),
+        (["--ref", "x", "--device", "cuda:99"], "cuda:99: the device cannot be used"),
+        (["--ref", "x", "--device", "gpu"], "gpu: the device cannot be used"),
         (["--ref", "x", "--metrics", "psnr_y129"], "unknown metric 'psnr_y129'; did you mean 'psnr_y219'"),
         (["--ref", "x", "--metrics", "psnr_rgb,psnr_rgb"], "'psnr_rgb' is listed twice"),
         (["--out", "o", "--scale", "4", "--method", "a/b", "--set", "s"], "cannot be used as a method name"),
@@ -185,3 +188,26 @@ def test_every_metric_has_a_line_with_its_value_or_the_reason(
     assert "unavailable: alexnet" in lines["lpips_alex"]
     with pytest.raises(InputError, match="metrics cannot be computed here"):
         run([sr, "--ref", gt, "--metrics", "psnr_rgb", "lpips_alex", "--strict"])
+
+
+def test_a_killed_run_loses_the_batch_in_flight_alone(
+    pair: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from srbench.scoring import Scorer
+
+    monkeypatch.setenv("SRBENCH_CACHE", str(tmp_path / "cache"))
+    score_all, calls = Scorer.score_all, []
+
+    def dies(self: Scorer, items: Any) -> Any:
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(items)
+        return score_all(self, items)
+
+    sr, gt = pair
+    monkeypatch.setattr(Scorer, "score_all", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run([sr, "--ref", gt])
+    monkeypatch.setattr(Scorer, "score_all", score_all)
+    run([sr, "--ref", gt])
+    assert capsys.readouterr().out.splitlines()[-1] == "2 computed, 2 remembered"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -134,3 +136,42 @@ def test_pixels_that_were_scored_before_are_not_scored_again(
     assert _only("a")[1].metrics == _only("b")[1].metrics
     ran = run("test", "--model", "Bicubic", *tests, "--benchmark.out", "c", "--benchmark.cache", "false")
     assert "remembered" not in ran.out
+
+
+DRIVER = """
+import sys
+from collections.abc import Sequence
+import numpy as np
+from srbench import metrics
+from srbench.metrics import SetMetric
+
+class Spread:
+    def describe(self, images):
+        return np.stack([image.std((0, 1)) for image in images]).astype(np.float32)
+
+    def distance(self, sr, gt):
+        return float(np.abs(sr.mean(0, dtype=np.float64) - gt.mean(0, dtype=np.float64)).sum())
+
+spread = SetMetric("spread", "set_level", False, "srbench", "", make=lambda device: Spread())
+known = metrics._all() | {"spread": (spread, "code"), "fetched": metrics._all()["psnr_yiq"]}
+metrics._all = lambda: known
+
+from srbench.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_set_level_value_is_equal_to_the_last_digit_in_two_processes(tests: list[str], tmp_path: Path) -> None:
+    (tmp_path / "driver.py").write_text(DRIVER)
+    (tmp_path / "trial.yaml").write_text(PROTOCOL.replace("fetched", "psnr_yiq"))
+    for count in ("1", "2"):
+        ddp = ["--trainer.devices", count, "--trainer.strategy", "ddp" if count == "2" else "auto"]
+        command = ["test", "--model", "Bicubic", *tests, "--benchmark.protocol", "trial.yaml", "--benchmark.out", count]
+        done = subprocess.run(
+            [sys.executable, "driver.py", *command, *ddp], cwd=tmp_path, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    one, two = (_only(str(tmp_path / count))[1] for count in ("1", "2"))
+    assert one.metrics == two.metrics
+    assert one.metrics["spread"].n == 6
+    assert two.environment["processes"] == "2"
