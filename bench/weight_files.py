@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,6 @@ from srbench.score_cache import cache_folder
 
 FOLDER = "SRBENCH_WEIGHTS"
 """Environment variable: the folder to look in first."""
-
-_HASH = re.compile(r"[0-9a-f]{8,64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +42,8 @@ class WeightFile:
         sha256_prefix: its first digits where only these are known (PyTorch writes them into file names).
         homes: other places to look in: ``torch:hub/checkpoints`` below ``$TORCH_HOME``, ``clip:`` for OpenAI's own
             cache, ``hf:OWNER/REPOSITORY/FILE`` in the Hugging Face hub's cache.
-        also: other names under which the same bytes are published.
+        also: other files that do as well (the same bytes under another name, the same values in another format), each
+            with its sha256, empty when not publicly known.
         member: the file to take out of the archive at ``url``; ``sha256`` and ``size`` are the archive's then, and
             ``member_sha256`` is the member's.
         manual: how to get it where ``url`` is empty.
@@ -62,16 +61,17 @@ class WeightFile:
     sha256: str = ""
     sha256_prefix: str = ""
     homes: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
+    also: Mapping[str, str] = field(default_factory=dict)
     member: str = ""
     member_sha256: str = ""
     manual: str = ""
     used_by: tuple[str, ...] = ()
     note: str = ""
 
-    @property
-    def digest(self) -> str:
-        """The hex digits that sha256 of the file on disk must start with; empty when nothing is publicly known."""
+    def digest(self, file: str = "") -> str:
+        """The hex digits that the sha256 of ``file`` must start with; empty when nothing is publicly known of it."""
+        if file in self.also:
+            return self.also[file]
         return self.member_sha256 if self.member else self.sha256 or self.sha256_prefix
 
 
@@ -120,10 +120,10 @@ def remedy(weight: WeightFile) -> str:
 
 def fault(weight: WeightFile, path: Path) -> str | None:
     """What is wrong with a file that was found; None when it has the published hash, or none is known."""
-    found = digest(path)
-    if found.startswith(weight.digest):
+    found, published = digest(path), weight.digest(path.name)
+    if found.startswith(published):
         return None
-    return f"in {path.parent} is another file: its sha256 starts {found[:8]}, not {weight.digest[:8]}"
+    return f"in {path.parent} is another file: its sha256 starts {found[:8]}, not {published[:8]}"
 
 
 def digest(path: Path) -> str:
@@ -234,7 +234,7 @@ def read_family(path: Path) -> list[WeightFile]:
 
 
 def _entry(path: Path, name: str, entry: dict[str, Any]) -> WeightFile:
-    known = {field.name for field in fields(WeightFile)} - {"name", "family"}
+    known = {known.name for known in fields(WeightFile)} - {"name", "family"}
     for key in entry:
         if key not in known:
             raise unknown_name("field", str(key), known, where=f"{path.name}: {name}")
@@ -252,12 +252,11 @@ def _check(path: Path, weight: WeightFile) -> None:
         safe_name(file, kind="file name")
     if not re.fullmatch(r"[a-z0-9_]+", weight.name):
         raise _broken(path, f"{weight.name!r} is not made of a-z, 0-9 and _")
-    for field in ("sha256", "sha256_prefix", "member_sha256"):
-        value = getattr(weight, field)
-        if value and not (isinstance(value, str) and _HASH.fullmatch(value)):
-            raise _broken(path, f"{weight.name}: {field} is no sha256 in quotes")
-    if len(weight.sha256) not in (0, 64):
-        raise _broken(path, f"{weight.name}: a sha256 of other than 64 digits is a sha256_prefix")
+    for value in (weight.sha256, weight.member_sha256, *weight.also.values()):
+        if value and not (isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value)):
+            raise _broken(path, f"{weight.name}: {value!r} is no sha256 of 64 digits in quotes")
+    if weight.sha256_prefix and not re.fullmatch(r"[0-9a-f]{8,63}", str(weight.sha256_prefix)):
+        raise _broken(path, f"{weight.name}: {weight.sha256_prefix!r} is no beginning of a sha256, in quotes")
     if not weight.licence:
         raise _broken(path, f"{weight.name}: no licence, or 'none stated'")
     if bool(weight.url) == bool(weight.manual) or (weight.url and not weight.url.startswith("https://")):
