@@ -16,8 +16,8 @@ from srbench.errors import InputError
 from srbench.naming import unknown_name
 
 COLUMNS = (
-    "paper", "table", "row", "test_set", "scale", "method", "variant", "metric", "metric_id", "metric_id_basis", "value",
-    "unit", "protocol", "note",
+    "paper", "table", "row", "test_set", "scale", "method", "variant", "metric", "metric_id", "metric_id_basis",
+    "value", "unit", "protocol", "note",
 )  # fmt: skip
 BASES = ("", "stated", "inferred")
 TEST_SETS = "test_sets.csv"

@@ -80,6 +80,29 @@ def tie_groups(values: Floats, *, higher_is_better: bool) -> list[int | None]:
     return groups
 
 
+def paired_bootstrap(differences: Floats) -> tuple[float, float, float]:
+    """The mean of paired differences under resampling of the images, by the same draw as :func:`separable`.
+
+    Args:
+        differences: (images,), finite or infinite, none NaN; infinite ones count as a million.
+
+    Returns:
+        The ends of the 95 % percentile interval of the mean, and the two-sided p: twice the share of resamples that
+        lie on the other side of zero, or on it.
+
+    Raises:
+        ValueError: there is no image.
+    """
+    sample = np.clip(np.asarray(differences, dtype=np.float64), -_INFINITE, _INFINITE)
+    if not len(sample):
+        raise ValueError("no image to resample")
+    step = max(1, _CHUNK // len(sample))
+    sums = [_draws(len(sample), start, min(step, RESAMPLES - start)) @ sample for start in range(0, RESAMPLES, step)]
+    low, high = np.percentile(np.concatenate(sums) / len(sample), [2.5, 97.5])
+    sides = _share_not_positive(np.stack([sample, -sample], axis=1))
+    return float(low), float(high), min(1.0, 2 * float(sides.min()))
+
+
 def _share_not_positive(differences: Floats) -> Floats:
     """Per column, the share of resamples whose mean difference is not above zero; differences (images, columns)."""
     images, columns = differences.shape

@@ -58,7 +58,7 @@ def to_text(board: Leaderboard) -> str:
     """Aligned tables for a terminal."""
     parts = [
         "\n".join(
-            [printable(group.title), *_aligned(_head(group), [_cells(group, row, printable) for row in group.rows])]
+            [printable(group.title), *aligned(_head(group), [_cells(group, row, printable) for row in group.rows])]
         )
         for group in board.groups
     ]
@@ -126,13 +126,17 @@ def _markdown_table(group: Group) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (names, rule, *rows)]
 
 
-def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(
+    head: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ("method", "device", "weights")
+) -> list[str]:
+    """The lines of a table for a terminal; columns named in ``left`` are set flush left, the others right."""
     widths = [max(len(cells[i]) for cells in (head, *rows)) for i in range(len(head))]
-    left = {head.index(name) for name in ("method", "device", "weights")}
+    flush = {head.index(name) for name in left if name in head}
     lines = []
     for cells in (head, ["-" * width for width in widths], *rows):
         padded = [
-            cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(cells, widths, strict=True))
+            cell.ljust(w) if i in flush else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(cells, widths, strict=True))
         ]
         lines.append("  ".join(padded).rstrip())
     return lines
