@@ -238,7 +238,7 @@ class TrainingSet(Dataset[Sample]):
         self.synthesis = synthesis
         self.pixel_limit = pixel_limit
         self._room = cache_mb * 2**20
-        self._cache: dict[int, tuple[Pixels, Pixels]] = {}
+        self._cache: dict[int, tuple[Pixels, ...]] = {}
         if not self.pairs:
             raise InputError("there is no image to train on", where="data", remedy="give a folder that holds some")
         if patch_size < scale or patch_size % scale:
@@ -253,10 +253,10 @@ class TrainingSet(Dataset[Sample]):
         lq, gt = self._decoded(draw.index)
         rng = draw_rng(self.seed, draw)
         top, left = (int(rng.integers(side - self.patch + 1)) for side in lq.shape[:2])
-        turns = rng.integers(2, size=3) if self.augment else np.zeros(3, dtype=np.int64)
+        turns = self._turns(rng)
         return Sample(
-            lq=to_tensor(_turned(_window(lq, top, left, self.patch), turns)),
-            gt=to_tensor(_turned(_window(gt, top * self.scale, left * self.scale, self.patch * self.scale), turns)),
+            lq=to_tensor(turned(window(lq, top, left, self.patch), turns)),
+            gt=to_tensor(turned(window(gt, top * self.scale, left * self.scale, self.patch * self.scale), turns)),
             name=self.pairs[draw.index].name,
         )
 
@@ -267,21 +267,29 @@ class TrainingSet(Dataset[Sample]):
                 break
             self._decoded(index)
 
-    def _decoded(self, index: int) -> tuple[Pixels, Pixels]:
+    def _turns(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        return rng.integers(2, size=3) if self.augment else np.zeros(3, dtype=np.int64)
+
+    def _decoded(self, index: int) -> tuple[Pixels, ...]:
         if index in self._cache:
             return self._cache[index]
-        lq, gt, _ = read_pair(self.pairs[index], self.scale, self.synthesis, self.pixel_limit)
-        if self._room >= lq.nbytes + gt.nbytes:
-            self._room -= lq.nbytes + gt.nbytes
-            self._cache[index] = lq, gt
-        return lq, gt
+        images = self._read(index)
+        size = sum(image.nbytes for image in images)
+        if self._room >= size:
+            self._room -= size
+            self._cache[index] = images
+        return images
+
+    def _read(self, index: int) -> tuple[Pixels, ...]:
+        return read_pair(self.pairs[index], self.scale, self.synthesis, self.pixel_limit)[:2]
 
 
-def _window(image: Pixels, top: int, left: int, side: int) -> Pixels:
+def window(image: Pixels, top: int, left: int, side: int) -> Pixels:
+    """The square of this side at (top, left), a view."""
     return image[top : top + side, left : left + side]
 
 
-def _turned(patch: Pixels, turns: NDArray[np.int64]) -> Pixels:
+def turned(patch: Pixels, turns: NDArray[np.int64]) -> Pixels:
     """Mirrored left to right, upside down and along the diagonal, each if asked for: all eight positions."""
     mirrored, flipped, transposed = turns
     out = patch[:: -1 if flipped else 1, :: -1 if mirrored else 1]

@@ -7,6 +7,7 @@ and a run that is resumed in the middle of an epoch goes on with the very next b
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypedDict
 
@@ -15,9 +16,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from srbench.errors import InputError
+from srbench.pool import pooled
 
-# First word of every seed sequence: the three kinds of draws must not share a stream.
-_ORDER, _SAMPLE, _WORKER = range(3)
+# First word of every seed sequence: the kinds of draws must not share a stream.
+_ORDER, _SAMPLE, _WORKER, _RECIPE, _BATCH, _POOL = range(6)
 
 
 class Draw(NamedTuple):
@@ -27,11 +29,13 @@ class Draw(NamedTuple):
         index: the image.
         epoch: counts from 0.
         slot: the sample's place in the epoch over all processes; one image may fill several slots.
+        batch: the batch over all processes that the slot belongs to, for what a whole batch shares.
     """
 
     index: int  # type: ignore[assignment]  # hides tuple.index
     epoch: int
     slot: int
+    batch: int = 0
 
 
 class Position(TypedDict):
@@ -48,6 +52,16 @@ def draw_rng(seed: int, draw: Draw) -> np.random.Generator:
     True
     """
     return np.random.default_rng(np.random.SeedSequence((seed, _SAMPLE, draw.epoch, draw.slot)))
+
+
+def recipe_rng(seed: int, draw: Draw) -> np.random.Generator:
+    """The generator of one sample's degradation; as :func:`draw_rng`, but another stream."""
+    return np.random.default_rng(np.random.SeedSequence((seed, _RECIPE, draw.epoch, draw.slot)))
+
+
+def batch_rng(seed: int, draw: Draw) -> np.random.Generator:
+    """The generator of what the samples of a batch share; a function of seed, epoch and batch alone."""
+    return np.random.default_rng(np.random.SeedSequence((seed, _BATCH, draw.epoch, draw.batch)))
 
 
 def seed_worker(worker: int, *, seed: int, rank: int) -> None:
@@ -75,6 +89,7 @@ class TrainBatches(Sampler[list[Draw]]):
         seed: not negative.
         rank: of this process.
         world: number of processes.
+        pool: pairs in the training-pair pool that mixes batches; see :func:`~srbench.pool.pooled`. 0 is none.
 
     Attributes:
         epoch: the epoch that the next iterator yields.
@@ -93,7 +108,9 @@ class TrainBatches(Sampler[list[Draw]]):
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
+        pool: int = 0,
     ) -> None:
+        self.pool = pool
         self.length = length
         self.batch_size = batch_size
         self.samples = length if samples_per_epoch is None else samples_per_epoch
@@ -143,9 +160,12 @@ class TrainBatches(Sampler[list[Draw]]):
         return self._batches(self.epoch, self.start, self.order(self.epoch))
 
     def _batches(self, epoch: int, start: int, order: np.ndarray) -> Iterator[list[Draw]]:
+        mixing = np.random.default_rng(np.random.SeedSequence((self.seed, _POOL, epoch)))
+        slots = pooled(self.samples, self.global_batch, self.pool, mixing)
         for batch in range(start, len(self)):
             first = batch * self.global_batch + self.rank * self.batch_size
-            yield [Draw(int(order[slot]), epoch, slot) for slot in range(first, first + self.batch_size)]
+            mine = (int(slot) for slot in slots[first : first + self.batch_size])
+            yield [Draw(int(order[slot]), epoch, slot, slot // self.global_batch) for slot in mine]
 
 
 class Shard(Sampler[int]):
@@ -196,6 +216,9 @@ class ResumableLoader(Loader):
         trained: maps the number of batches of this epoch that were handed out to the number that were trained on, or
             None when the epoch is over before its length; without it the two numbers are one.
         kwargs: for DataLoader.
+
+    Attributes:
+        waited: seconds that training has waited for batches since the loader was made.
     """
 
     def __init__(
@@ -209,6 +232,7 @@ class ResumableLoader(Loader):
         super().__init__(dataset, batch_sampler=batches, **kwargs)
         self.batches = batches
         self.trained = trained
+        self.waited = 0.0
         self._given = 0
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
@@ -217,7 +241,13 @@ class ResumableLoader(Loader):
         return self._counted(super().__iter__())
 
     def _counted(self, iterator: Iterator[Any]) -> Iterator[Any]:
-        for batch in iterator:
+        while True:
+            start = time.perf_counter()
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            self.waited += time.perf_counter() - start
             self._given += 1
             yield batch
 

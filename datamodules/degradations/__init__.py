@@ -1,8 +1,37 @@
 """Degradations: how a low-quality image is made from a good one, as torch code that runs on the batch's device.
 
-A leaf: it imports nothing of the other rooms but srbench's errors and contracts, so methods may use it too.
+A degradation is drawn into a :class:`Recipe` (numpy, an explicit generator) and the recipe is applied (torch, image by
+image). A leaf: it imports nothing of the other rooms but srbench's errors and contracts, so methods may use it too.
 """
 
+from srbench.datamodules.degradations.bsrgan import BSRGAN, BSRGANRanges
 from srbench.datamodules.degradations.imresize import imresize, modcrop
+from srbench.datamodules.degradations.presets import (
+    DACESR,
+    DASR,
+    Bicubic,
+    DeeDSR,
+    DeeDSRLevels,
+    RealESRGAN,
+    StableSRLight,
+)
+from srbench.datamodules.degradations.recipe import Degraded, Recipe, apply_recipe
+from srbench.datamodules.degradations.single import Single
 
-__all__ = ["imresize", "modcrop"]
+__all__ = [
+    "BSRGAN",
+    "DACESR",
+    "DASR",
+    "BSRGANRanges",
+    "Bicubic",
+    "DeeDSR",
+    "DeeDSRLevels",
+    "Degraded",
+    "RealESRGAN",
+    "Recipe",
+    "Single",
+    "StableSRLight",
+    "apply_recipe",
+    "imresize",
+    "modcrop",
+]

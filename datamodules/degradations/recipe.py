@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,6 +37,10 @@ class Recipe:
     steps: tuple[Step, ...]
     kind: str = ""
 
+    def apply(self, gt: Tensor) -> Degraded:
+        """:func:`apply_recipe` of this recipe."""
+        return apply_recipe(gt, self)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and lists, for JSON: ``{"kind": ..., "steps": [{"step": "blur", ...}, ...]}``."""
         return {"kind": self.kind, "steps": [step.as_dict() for step in self.steps]}
@@ -53,23 +56,6 @@ class Recipe:
         if not isinstance(steps, (list, tuple)):
             raise InputError("a degradation recipe needs a list of steps", remedy="write it with Recipe.as_dict")
         return cls(tuple(step_from_dict(step) for step in steps), str(given.get("kind", "")))
-
-
-class Pipeline(Protocol):
-    """Draws recipes; cheap, on the CPU, from an explicit generator and nothing else."""
-
-    def draw(
-        self, rng: np.random.Generator, height: int, width: int, *, batch_rng: np.random.Generator | None = None
-    ) -> Recipe:
-        """The recipe of one gt image of ``height`` x ``width``.
-
-        Args:
-            rng: of this image alone.
-            height: of gt, a multiple of the scale.
-            width: likewise.
-            batch_rng: the same stream for every image of a batch, for what a pipeline under ``per_batch`` draws once
-                per batch; None draws everything from ``rng``.
-        """
 
 
 @torch.no_grad()

@@ -82,16 +82,24 @@ class Blur(Step):
 
 @dataclass(frozen=True)
 class Resize(Step):
-    """To ``height`` x ``width`` by ``area``, ``bilinear`` or ``bicubic`` as ``F.interpolate`` has them, unfiltered."""
+    """To ``height`` x ``width`` as ``F.interpolate`` does it, without antialiasing.
+
+    Attributes:
+        height: of the result.
+        width: of the result.
+        mode: ``area``, ``bilinear`` or ``bicubic``.
+        scale: the factor that gave these sides, where upstream finds source pixels by it and not by the sides.
+    """
 
     name: ClassVar[str] = "resize"
     height: int
     width: int
     mode: str
+    scale: float | None = None
 
     def apply(self, image: Tensor) -> Tensor:
         """The resized image; bicubic may leave [0,1]."""
-        return resize(image, self.height, self.width, self.mode)
+        return resize(image, self.height, self.width, self.mode, scale=self.scale)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ CONTRACTS = {
     "naming",
     "datamodule",
     "datasets",
+    "degradation",
     "sampling",
     "atomic",
 }
