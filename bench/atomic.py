@@ -77,18 +77,23 @@ def write_failed(path: Path, error: OSError) -> InputError:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, *, patience: float = 60.0) -> Iterator[None]:
+def locked(folder: Path, *, patience: float = 60.0, holding: str = "this record") -> Iterator[None]:
     """Hold ``folder`` for this process; another one that wants it waits.
 
     The lock is the system's and ends with its process, so one that was killed leaves nothing stale. File systems
     without locks go on without: every file is still replaced whole.
+
+    Args:
+        folder: what to hold; it is made.
+        patience: seconds to wait for another process.
+        holding: what the folder is, for the error.
 
     Raises:
         InputError: another process held the folder for ``patience`` seconds, or the folder cannot be written.
     """
     make_folder(folder)
     path = folder / ".lock"
-    handle = _acquire(path, time.monotonic() + patience)
+    handle = _acquire(path, time.monotonic() + patience, holding)
     try:
         yield
     finally:
@@ -97,7 +102,7 @@ def locked(folder: Path, *, patience: float = 60.0) -> Iterator[None]:
         os.close(handle)
 
 
-def _acquire(path: Path, deadline: float) -> int:
+def _acquire(path: Path, deadline: float, holding: str) -> int:
     while True:
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -108,7 +113,7 @@ def _acquire(path: Path, deadline: float) -> int:
         os.close(handle)
         if time.monotonic() > deadline:
             raise InputError(
-                "another process is writing this record",
+                f"another process is writing {holding}",
                 where=path.parent,
                 remedy="wait until it ends, or give another output folder",
             )
