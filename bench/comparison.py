@@ -100,8 +100,8 @@ def why_apart(a: RunRecord, b: RunRecord) -> str | None:
 def protocols_apart(one: str, other: str) -> str:
     """The sentence that refuses to rank under two protocols, whose rules are given in words."""
     return (
-        f"they were scored by different rules: {one}, against {other}; colour, border and a metric's variant move "
-        "scores by more than methods do, so rows of different protocols are never ranked or compared"
+        f"rows of different protocols are never ranked or compared ({one}, against {other}), for colour, border and "
+        "the variant of a metric move scores by more than methods do"
     )
 
 

@@ -11,9 +11,21 @@ from pathlib import Path
 
 from srbench.atomic import write_whole
 from srbench.command_parser import CommandParser
+from srbench.comparison import protocols_apart, rules
 from srbench.errors import InputError
-from srbench.leaderboard import Entry, Leaderboard, build_leaderboard, load_entries, to_csv, to_markdown, to_text
-from srbench.naming import printable
+from srbench.leaderboard import (
+    Entry,
+    Leaderboard,
+    build_leaderboard,
+    load_entries,
+    to_csv,
+    to_markdown,
+    to_text,
+    with_reported,
+)
+from srbench.naming import printable, unknown_name
+from srbench.protocol import protocol_names
+from srbench.published import load_published, our_test_sets
 
 RESULTS = Path("results")
 RECORDS = RESULTS / "records"
@@ -34,7 +46,9 @@ def run(argv: Sequence[str]) -> int:
     committed = not options.records
     targets = _targets(options, committed)
     entries = _entries(options.records or [RECORDS], committed)
-    board = build_leaderboard(entries, options.rank_by)
+    board = build_leaderboard(_of_protocol(entries, options.protocol), options.rank_by)
+    if options.published is not None:
+        board = with_reported(board, load_published(options.published), our_test_sets())
     if options.check:
         return _check(board, targets)
     for path, text in targets.items():
@@ -58,6 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--svg", type=Path, metavar="PATH", help="write a picture of the ranking: dots with 95 %% intervals")
     add("--check", action="store_true", help="write nothing; exit 1 when the CSV or Markdown file has drifted")
     add("--rank-by", metavar="METRIC", help="rank by this metric instead of each protocol's first")
+    add("--protocol", nargs="+", action="extend", default=[], metavar="NAME", help="only rows of this protocol")
+    add(
+        "--published",
+        nargs="*",
+        metavar="PAPER",
+        help="show beside them, unranked, what these papers printed (all that results/published holds)",
+    )
     add("--wandb", metavar="PROJECT", help="log tables, per-image scores and pictures as one Weights & Biases run")
     return parser
 
@@ -66,8 +87,15 @@ def _targets(options: argparse.Namespace, committed: bool) -> dict[str, str]:
     """Path -> kind of each table to write or check."""
     targets = {path: kind for path, kind in ((options.csv, "csv"), (options.md, "md")) if path}
     asked = bool(targets or options.html or options.svg or options.wandb)
-    if options.rank_by and committed and not asked and not options.check:
-        return {}  # a look at another ranking leaves the committed tables alone
+    another_view = options.rank_by or options.protocol or options.published is not None
+    if another_view and committed and not asked and not options.check:
+        return {}  # a look at another view leaves the committed tables alone
+    if options.check and not targets and (options.protocol or options.published is not None):
+        raise InputError(
+            "the committed tables hold measured rows of every protocol, and no printed ones",
+            where="--check",
+            remedy="leave --published and --protocol out, or name the files with --csv and --md",
+        )
     if (committed and not asked) or (options.check and not targets):
         targets = {str(RESULTS / "leaderboard.csv"): "csv", str(RESULTS / "leaderboard.md"): "md"}
     if options.check and "-" in targets:
@@ -94,6 +122,27 @@ def _entries(folders: Sequence[Path], committed: bool) -> list[Entry]:
     return entries
 
 
+def _of_protocol(entries: list[Entry], names: Sequence[str]) -> list[Entry]:
+    """The entries of the one protocol asked for; all where none is.
+
+    Raises:
+        InputError: nobody knows the name, or several are asked for, whose rows can never stand in one ranking.
+    """
+    wanted = list(dict.fromkeys(names))
+    known = {entry.record.protocol for entry in entries}
+    for name in wanted:
+        if name not in known | set(protocol_names()):
+            raise unknown_name("protocol", name, known | set(protocol_names()), where="--protocol")
+    if len(wanted) > 1:
+        one, two = (rules(name) if name in protocol_names() else name for name in wanted[:2])
+        raise InputError(
+            protocols_apart(one, two),
+            where="--protocol",
+            remedy="name one, or none for a table of each",
+        )
+    return [entry for entry in entries if not wanted or entry.record.protocol in wanted]
+
+
 def _text(kind: str, board: Leaderboard) -> str:
     return to_csv(board) if kind == "csv" else to_markdown(board)
 
@@ -109,7 +158,7 @@ def _show(board: Leaderboard, options: argparse.Namespace, targets: dict[str, st
     if "-" in targets:  # standard output holds the table that was asked for and nothing else
         sys.stderr.write("".join(f"{printable(remark)}\n" for remark in board.remarks))
         return
-    sys.stdout.write(to_text(board) if board.groups else "There are no records yet.\n")
+    sys.stdout.write(to_text(board) if board.groups or board.reported else "There are no records yet.\n")
     for path in (*targets, options.html, options.svg):
         if path:
             print(f"wrote {path}")

@@ -6,11 +6,14 @@ Nothing here imports torch.
 from srbench.leaderboard.entries import Entry, load_entries
 from srbench.leaderboard.formats import to_csv, to_frame, to_markdown, to_text
 from srbench.leaderboard.ranking import Group, Leaderboard, Row, build_leaderboard
+from srbench.leaderboard.reported import ReportedGroup, ReportedRow, with_reported
 
 __all__ = [
     "Entry",
     "Group",
     "Leaderboard",
+    "ReportedGroup",
+    "ReportedRow",
     "Row",
     "build_leaderboard",
     "load_entries",
@@ -18,4 +21,5 @@ __all__ = [
     "to_frame",
     "to_markdown",
     "to_text",
+    "with_reported",
 ]

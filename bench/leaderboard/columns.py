@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from srbench.leaderboard.ranking import Group, Leaderboard, Row
+from srbench.leaderboard.reported import ReportedGroup, ReportedRow
 
 _LEADING = ("rank", "tie_group", "method", "test_set", "scale", "protocol", "n")
 _TRAILING = (
@@ -52,6 +53,48 @@ def cells(group: Group, row: Row, metrics: Sequence[str]) -> list[str]:
         record.date,
     ]
     return [*leading, str(record.n), *values, *trailing]
+
+
+REPORTED = ("kind", "source", "note")
+"""The columns that a table with printed numbers has behind all others."""
+
+
+def reported_columns(board: Leaderboard) -> list[str]:
+    """All columns of a table that holds printed numbers too: theirs that nothing measures follow the metrics."""
+    extra = [c for c in dict.fromkeys(c for g in board.reported for c in g.columns) if c not in board.metrics]
+    return [*columns(board.metrics)[: -len(_TRAILING)], *extra, *_TRAILING, *REPORTED]
+
+
+def reported_table(board: Leaderboard) -> list[list[str]]:
+    """Every row as text in the order of ``reported_columns``; printed rows follow the measured ones of their set."""
+    names = reported_columns(board)
+    rows = []
+    for i in range(len(board.groups) + 1):
+        group = board.groups[i] if i < len(board.groups) else None
+        for row in group.rows if group else ():
+            held = dict(zip(columns(board.metrics), cells(group, row, board.metrics), strict=True))
+            rows.append([{**held, "kind": "measured"}.get(name, "") for name in names])
+        for block in blocks_after(board, i):
+            rows += [[_reported_cells(block, row).get(name, "") for name in names] for row in block.rows]
+    return rows
+
+
+def blocks_after(board: Leaderboard, index: int) -> list[ReportedGroup]:
+    """The printed blocks that stand after the measured group of that index; one past the last are the others."""
+    return [b for b in board.reported if (len(board.groups) if b.after is None else b.after) == index]
+
+
+def _reported_cells(block: ReportedGroup, row: ReportedRow) -> dict[str, str]:
+    return {
+        "method": row.method,
+        "test_set": block.test_set,
+        "scale": str(block.scale),
+        "protocol": row.protocol,
+        **{column: number.value for column, number in row.values.items()},
+        "kind": "reported",
+        "source": row.source,
+        "note": "; ".join(row.notes),
+    }
 
 
 def fixed(value: float | None, decimals: int) -> str:

@@ -8,8 +8,17 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from srbench.leaderboard.columns import columns, rounded, score, table
+from srbench.leaderboard.columns import (
+    blocks_after,
+    columns,
+    reported_columns,
+    reported_table,
+    rounded,
+    score,
+    table,
+)
 from srbench.leaderboard.ranking import Group, Leaderboard, Row
+from srbench.leaderboard.reported import ReportedGroup
 from srbench.naming import printable
 from srbench.records.codec import guarded
 
@@ -24,8 +33,11 @@ def to_csv(board: Leaderboard) -> str:
     """The whole board as one CSV with a header; cells that a spreadsheet would take for formulas are led by ``'``."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([guarded(name) for name in columns(board.metrics)])
-    writer.writerows([guarded(cell) for cell in row] for row in table(board))
+    head, rows = (
+        (reported_columns(board), reported_table(board)) if board.reported else (columns(board.metrics), table(board))
+    )
+    writer.writerow([guarded(name) for name in head])
+    writer.writerows([guarded(cell) for cell in row] for row in rows)
     return out.getvalue()
 
 
@@ -47,21 +59,24 @@ def to_markdown(board: Leaderboard) -> str:
     lines = ["# Leaderboard", "", "Built by `srbench leaderboard` from the records; do not edit by hand.", ""]
     if not board.groups:
         lines += ["There are no records yet.", ""]
-    for group in board.groups:
-        lines += [f"## {escape_markdown(group.title)}", "", *_markdown_table(group), ""]
-        lines += [f"{escape_markdown(caption(group))}", ""]
+    for i in range(len(board.groups) + 1):
+        for group in board.groups[i : i + 1]:
+            lines += [f"## {escape_markdown(group.title)}", "", *_markdown_table(group), ""]
+            lines += [f"{escape_markdown(caption(group))}", ""]
+        for block in blocks_after(board, i):
+            lines += [*_markdown_block(block), ""]
     lines += [f"- {escape_markdown(remark)}" for remark in board.remarks]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def to_text(board: Leaderboard) -> str:
     """Aligned tables for a terminal."""
-    parts = [
-        "\n".join(
-            [printable(group.title), *aligned(_head(group), [_cells(group, row, printable) for row in group.rows])]
-        )
-        for group in board.groups
-    ]
+    parts = []
+    for i in range(len(board.groups) + 1):
+        for group in board.groups[i : i + 1]:
+            rows = [_cells(group, row, printable) for row in group.rows]
+            parts.append("\n".join([printable(group.title), *aligned(_head(group), rows)]))
+        parts += ["\n".join(_text_block(block)) for block in blocks_after(board, i)]
     remarks = "\n".join(printable(remark) for remark in board.remarks)
     return "\n\n".join([*parts, remarks] if remarks else parts) + "\n"
 
@@ -75,6 +90,49 @@ def caption(group: Group) -> str:
     if any(row.tie_group for row in group.rows):
         return text + " Rows of one tie group cannot be told from its best at 95 % (paired bootstrap over images)."
     return text + " Too few images for tie groups."
+
+
+REPORTED_CAPTION = (
+    "As printed, not measured here and not ranked. A ? marks a column whose metric is inferred; the last column gives "
+    "the numbers of the notes."
+)
+
+
+def reported_heads(block: ReportedGroup) -> list[str]:
+    """The column heads of a printed block, for people."""
+    return ["method", *block.columns, "source", "protocol", "notes"]
+
+
+def reported_cells(block: ReportedGroup) -> list[list[str]]:
+    """The rows of a printed block under ``reported_heads``: digits as printed, a dash where nothing is."""
+    found = []
+    for row in block.rows:
+        numbers = (row.values.get(column) for column in block.columns)
+        values = ["–" if n is None else n.value + (" ?" if n.inferred else "") for n in numbers]
+        found.append([row.method, *values, f"reported: {row.source}", row.protocol, block.marks(row)])
+    return found
+
+
+def reported_notes(block: ReportedGroup) -> list[str]:
+    """What one must know of a printed block: what holds for every row, then the numbered notes."""
+    numbered = [f"({number}) {note}" for number, note in enumerate(block.notes, start=1)]
+    return [*(f"every row: {note}" for note in block.shared_notes), *numbered]
+
+
+def _markdown_block(block: ReportedGroup) -> list[str]:
+    names = reported_heads(block)
+    rule = ["---:" if name in block.columns else "---" for name in names]
+    rows = [[escape_markdown(cell) for cell in cells] for cells in (names, *reported_cells(block))]
+    table_lines = [f"| {' | '.join(cells)} |" for cells in (rows[0], rule, *rows[1:])]
+    notes = [f"- {escape_markdown(note)}" for note in reported_notes(block)]
+    return [f"### {escape_markdown(block.title)}", "", *table_lines, "", REPORTED_CAPTION, "", *notes]
+
+
+def _text_block(block: ReportedGroup) -> list[str]:
+    rows = [[printable(cell) for cell in cells] for cells in reported_cells(block)]
+    lines = aligned(reported_heads(block), rows, left=("method", "source", "protocol", "notes"))
+    notes = [printable(f"  {note}") for note in reported_notes(block)]
+    return [printable(block.title), *lines, *notes]
 
 
 def escape_markdown(text: str) -> str:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from srbench.leaderboard.entries import Entry
 from srbench.naming import unknown_name
 from srbench.records import ImageRow, RunRecord
 from srbench.statistics import FEWEST_IMAGES, Floats, tie_groups
+
+if TYPE_CHECKING:
+    from srbench.leaderboard.reported import ReportedGroup
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,12 @@ class Leaderboard:
     Attributes:
         groups: sorted by test set, scale and protocol.
         remarks: sentences a reader needs: values that are missing, rows that are not ranked, groups kept apart.
+        reported: what papers printed, where it was asked for; no rank depends on it.
     """
 
     groups: tuple[Group, ...]
     remarks: tuple[str, ...]
+    reported: tuple[ReportedGroup, ...] = ()
 
     @property
     def metrics(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -13,15 +13,15 @@ from string import Template
 
 from srbench import __version__
 from srbench.atomic import write_whole
-from srbench.leaderboard import Group, Leaderboard, Row
-from srbench.leaderboard.columns import rounded, score
-from srbench.leaderboard.formats import caption, heads
+from srbench.leaderboard import Group, Leaderboard, ReportedGroup, ReportedRow, Row
+from srbench.leaderboard.columns import blocks_after, rounded, score
+from srbench.leaderboard.formats import REPORTED_CAPTION, caption, heads, reported_heads, reported_notes
 from srbench.naming import printable
 from srbench.report.gallery import Gallery, gallery
 from srbench.report.pictures import PictureSet
 from srbench.report.plot import dot_plot
 
-_WORDS = ("tie", "method", "device", "weights")
+_WORDS = ("tie", "method", "device", "weights", "source", "protocol", "notes")
 
 
 def write_report(path: Path, table: Leaderboard, pictures: Sequence[PictureSet]) -> None:
@@ -47,7 +47,7 @@ def write_report(path: Path, table: Leaderboard, pictures: Sequence[PictureSet])
         style=_asset("page.css"),
         summary=escape(_summary(table)),
         contents=_contents(table, shown),
-        groups="\n".join(_section(index, group) for index, group in enumerate(table.groups)),
+        groups="\n".join(_sections(table)),
         remarks=_remarks(table.remarks),
         pictures_note=escape(shown.note),
         data=_json(shown.data),
@@ -108,6 +108,36 @@ def _section(index: int, group: Group) -> str:
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         f"{dot_plot(group, group.metric)}</section>"
     )
+
+
+def _sections(table: Leaderboard) -> Iterator[str]:
+    """Every measured group, and behind the last one of a test set what papers printed on it."""
+    for index in range(len(table.groups) + 1):
+        if index < len(table.groups):
+            yield _section(index, table.groups[index])
+        yield from (_reported_section(block) for block in blocks_after(table, index))
+
+
+def _reported_section(block: ReportedGroup) -> str:
+    head = "".join(_head_cell(name) for name in reported_heads(block))
+    body = "".join(_reported_row(block, row) for row in block.rows)
+    notes = "".join(f"<li>{_safe(note)}</li>" for note in reported_notes(block))
+    return (
+        f'<section class="reported"><h2>{_safe(f"{block.test_set} ×{block.scale}")}<span class="protocol">reported in '
+        f'papers</span></h2><p class="about">{_safe(REPORTED_CAPTION)}</p><div class="scroll"><table><thead><tr>{head}'
+        f'</tr></thead><tbody>{body}</tbody></table></div><ul class="remarks">{notes}</ul></section>'
+    )
+
+
+def _reported_row(block: ReportedGroup, row: ReportedRow) -> str:
+    cells = [_cell(row.method, row.method, kind="words method")]
+    for column in block.columns:
+        number = row.values.get(column)
+        text = "–" if number is None else number.value + (" ?" if number.inferred else "")
+        cells.append(_cell(text, number.number if number else None, title=number.note if number else None))
+    marks = block.marks(row)
+    cells += [_cell(text, text, kind="words") for text in (f"reported: {row.source}", row.protocol, marks)]
+    return f'<tr class="unranked">{"".join(cells)}</tr>'
 
 
 def _head_cell(name: str) -> str:
