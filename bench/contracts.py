@@ -21,14 +21,14 @@ class Batch(TypedDict):
         gt: ground truth, (B,3,s*h,s*w), absent when there is none.
         name: the images' ids, unique within their set.
         notes: what was done to an image on reading it ("grey image, made RGB"), one tuple per image.
-        degradation: the parameters that made ``lq``, when the data module was asked to carry them.
+        degradation: the recipe that made each ``lq``, when the data module was asked to carry them.
     """
 
     lq: Tensor
     name: list[str]
     gt: NotRequired[Tensor]
     notes: NotRequired[list[tuple[str, ...]]]
-    degradation: NotRequired[dict[str, Any]]
+    degradation: NotRequired[list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,15 @@ import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_warn
 
-from srbench.datasets import FileTestSet, Pair, Synthesis, TestSet, TrainingSet, collate
+from srbench.contracts import Batch
+from srbench.datasets import Augment, FileTestSet, Pair, Synthesis, TestSet, TrainingSet, collate
+from srbench.degradation import Degradation
+from srbench.degrading import DegradedSet, DegradeIn, Degrader, collate_training
 from srbench.errors import InputError
 from srbench.images import PIXEL_LIMIT
 from srbench.naming import unknown_name
 from srbench.sampling import Loader, ResumableLoader, Shard, TrainBatches, seed_worker
+from srbench.stopwatch import Stopwatch
 
 __all__ = ["FileTestSet", "Pair", "SRDataModule", "Synthesis", "TestSet", "TrainingSet"]
 
@@ -35,8 +39,18 @@ class SRDataModule(LightningDataModule):
         num_workers: worker processes of each loader.
         seed: of all draws; None takes the run's ``seed_everything``, and 0 where that is not set.
         cache_mb: MiB of decoded training images that one process and its workers keep in memory; 0 keeps none.
-        augment: flip and turn training patches.
+        augment: flip and turn training patches; ``hflip`` only mirrors them left to right.
         pixel_limit: larger images are refused.
+        degradation: makes the lq of training images, which then need none; None leaves that to the files, or to
+            MATLAB's bicubic where there are none. Test images are never degraded.
+        degrade_in: ``device`` degrades a batch where the network is, in the training process; ``workers`` each sample
+            in the loader's workers; ``auto`` on a GPU if there is one, else in the workers if there are any. On a CPU
+            the pixels are the same.
+        carry_degradation: note every sample's recipe in ``batch["degradation"]``.
+
+    Attributes:
+        degrading: time that the training process has spent degrading.
+        degrading_in_workers: seconds that workers have spent degrading what was trained on.
     """
 
     def __init__(
@@ -49,8 +63,11 @@ class SRDataModule(LightningDataModule):
         num_workers: int = 0,
         seed: int | None = None,
         cache_mb: int = 1024,
-        augment: bool = True,
+        augment: Augment = True,
         pixel_limit: int = PIXEL_LIMIT,
+        degradation: Degradation | None = None,
+        degrade_in: DegradeIn = "auto",
+        carry_degradation: bool = False,
     ) -> None:
         super().__init__()
         for name, value, least in (("scale", scale, 1), ("num_workers", num_workers, 0), ("cache_mb", cache_mb, 0)):
@@ -67,6 +84,12 @@ class SRDataModule(LightningDataModule):
         self.cache_mb = cache_mb
         self.augment = augment
         self.pixel_limit = pixel_limit
+        self.degradation = degradation
+        self.degrade_in: DegradeIn = degrade_in
+        self.carry_degradation = carry_degradation
+        self.degrading = Stopwatch()
+        self.degrading_in_workers = 0.0
+        _check_degradation(degradation, scale=scale, degrade_in=degrade_in, workers=num_workers)
         # A process may have no image of a test set at all: there are more processes than images, or all are scored.
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self._train: TrainingSet | None = None
@@ -95,17 +118,23 @@ class SRDataModule(LightningDataModule):
         return self._known_tests()
 
     def patches(self, pairs: Sequence[Pair], synthesis: Synthesis | None = None) -> TrainingSet:
-        """A training set of these pairs with this data module's settings."""
-        return TrainingSet(
-            pairs,
-            scale=self.scale,
-            patch_size=self.patch_size,
-            augment=self.augment,
-            seed=self.run_seed,
-            cache_mb=self.cache_mb,
-            synthesis=synthesis,
-            pixel_limit=self.pixel_limit,
-        )
+        """A training set of these pairs with this data module's settings.
+
+        Args:
+            pairs: its images.
+            synthesis: makes lq where the pairs have none and there is no ``degradation``.
+        """
+        settings: dict[str, Any] = {
+            "scale": self.scale,
+            "patch_size": self.patch_size,
+            "augment": self.augment,
+            "seed": self.run_seed,
+            "cache_mb": self.cache_mb,
+            "pixel_limit": self.pixel_limit,
+        }
+        if self._degrader is not None:
+            return DegradedSet(pairs, self._degrader, **settings)
+        return TrainingSet(pairs, synthesis=synthesis, **settings)
 
     def files(self, name: str, pairs: Sequence[Pair], synthesis: Synthesis | None = None, **about: Any) -> FileTestSet:
         """A test set of these pairs with this data module's settings; ``about`` as :class:`FileTestSet` takes it."""
@@ -117,6 +146,12 @@ class SRDataModule(LightningDataModule):
     def run_seed(self) -> int:
         """The seed of all draws."""
         return self.seed if self.seed is not None else int(os.environ.get("PL_GLOBAL_SEED", 0))
+
+    @property
+    def _degrader(self) -> Degrader | None:
+        if self.degradation is None:
+            return None
+        return Degrader(self.degradation, patch_size=self.patch_size, seed=self.run_seed, carry=self.carry_degradation)
 
     @property
     def test_sets(self) -> list[TestSet]:
@@ -178,19 +213,47 @@ class SRDataModule(LightningDataModule):
             seed=self.run_seed,
             rank=rank,
             world=world,
+            pool=0 if self.degradation is None else self.degradation.pool,
         )
         self._set_position(batches)
+        if isinstance(training, DegradedSet):
+            training.late = self._degrades_late()
         if self.num_workers:
             training.preload()
         self._loader = ResumableLoader(
             training,
             batches=batches,
             trained=self._trained,
-            collate_fn=collate,
+            collate_fn=collate_training,
             persistent_workers=self.num_workers > 0,
             **self._loading(self.num_workers),
         )
         return self._loader
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
+        """Lightning's hook: degrades training crops where the batch now is; other batches pass as they are."""
+        degrader = self._degrader
+        if degrader is None or not isinstance(batch, dict):
+            return batch
+        self.degrading_in_workers += batch.pop("seconds", 0.0)
+        if "draw" not in batch:
+            return batch  # type: ignore[return-value]
+        self.degrading.start()
+        made = degrader.batch(batch)  # type: ignore[arg-type]
+        self.degrading.stop()
+        return made
+
+    @property
+    def waited(self) -> float:
+        """Seconds that training has waited for batches of the present loader."""
+        return 0.0 if self._loader is None else self._loader.waited
+
+    def _degrades_late(self) -> bool:
+        """Whether crops are degraded after they have come to the device, and not in the loader."""
+        if self.degrade_in != "auto":
+            return self.degrade_in == "device"
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return on_gpu or not self.num_workers
 
     def val_dataloader(self) -> list[Loader]:
         """One loader per set; every image goes to exactly one process.
@@ -279,12 +342,30 @@ class SRDataModule(LightningDataModule):
 
 
 def _plan(batches: TrainBatches) -> dict[str, int]:
-    return {
+    plan = {
         "seed": batches.seed,
         "images": batches.length,
         "samples_per_epoch": batches.samples,
         "global_batch": batches.global_batch,
     }
+    return {**plan, "pool": batches.pool} if batches.pool else plan
+
+
+def _check_degradation(degradation: Degradation | None, *, scale: int, degrade_in: DegradeIn, workers: int) -> None:
+    if degradation is None:
+        return
+    if degradation.scale != scale:
+        raise InputError(
+            f"the degradation shrinks by {degradation.scale}, the data is for scale {scale}",
+            where="data.init_args.degradation.init_args.scale",
+            remedy="give both the same scale",
+        )
+    if degrade_in == "workers" and not workers:
+        raise InputError(
+            "there are no workers to degrade in",
+            where="data.init_args.degrade_in",
+            remedy="set data.init_args.num_workers, or degrade_in to auto",
+        )
 
 
 def _distinct(sets: Sequence[TestSet]) -> list[TestSet]:

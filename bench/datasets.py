@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, NotRequired, TypedDict
+from typing import Literal, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from srbench.errors import InputError
 from srbench.images import PIXEL_LIMIT, Pixels, fingerprint, read_image, read_size, to_tensor
 from srbench.naming import safe_name
 from srbench.sampling import Draw, draw_rng
+
+Augment = bool | Literal["hflip"]
+"""All eight positions of a patch, none but its own, or its mirror image only."""
 
 
 class Pair(NamedTuple):
@@ -207,7 +210,8 @@ class TrainingSet(Dataset[Sample]):
         pairs: its images, all with gt.
         scale: magnification from lq to gt.
         patch_size: side of a patch in gt pixels.
-        augment: flip and turn patches by quarters, each with probability 1/2.
+        augment: flip and turn patches by quarters, each with probability 1/2; ``hflip`` only mirrors them left to
+            right.
         seed: of all draws.
         cache_mb: MiB of decoded 8-bit images to keep in memory; images beyond it are decoded each time they are drawn.
         synthesis: makes lq where the pairs have none, once per image and before the crop.
@@ -224,7 +228,7 @@ class TrainingSet(Dataset[Sample]):
         *,
         scale: int,
         patch_size: int,
-        augment: bool = True,
+        augment: Augment = True,
         seed: int = 0,
         cache_mb: int = 1024,
         synthesis: Synthesis | None = None,
@@ -244,7 +248,11 @@ class TrainingSet(Dataset[Sample]):
         if patch_size < scale or patch_size % scale:
             raise InputError(f"patch_size {patch_size} is no multiple of scale {scale}", remedy="choose one that is")
         for pair in self.pairs:
-            _check_patch(pair, _check_sizes(pair, scale), patch_size)
+            self._check(pair, patch_size)
+
+    def _check(self, pair: Pair, patch_size: int) -> None:
+        """Refuses an image that no patch can be cut from."""
+        _check_patch(pair, _check_sizes(pair, self.scale), patch_size)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -268,7 +276,10 @@ class TrainingSet(Dataset[Sample]):
             self._decoded(index)
 
     def _turns(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        return rng.integers(2, size=3) if self.augment else np.zeros(3, dtype=np.int64)
+        turns = rng.integers(2, size=3) if self.augment else np.zeros(3, dtype=np.int64)
+        if self.augment == "hflip":
+            turns[1:] = 0
+        return turns
 
     def _decoded(self, index: int) -> tuple[Pixels, ...]:
         if index in self._cache:

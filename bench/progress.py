@@ -8,6 +8,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar, RichProgressBar, TQDMProgressBar
 from lightning.pytorch.callbacks.progress.rich_progress import _RICH_AVAILABLE
 
+from srbench.timing import Timing
+
 
 def progress_bar() -> ProgressBar:
     """The bar of every run; plain where ``rich`` is not installed."""
@@ -21,6 +23,9 @@ class _Steps(ProgressBar):
         """What stands behind the bar: ``step 40/2400``, then what is logged for it."""
         shown = super().get_metrics(trainer, pl_module)
         shown.pop("v_num", None)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Timing):
+                shown.update(callback.shown)
         ends = trainer.training and trainer.max_steps is not None and trainer.max_steps > 0
         return {"step": f"{trainer.global_step}/{trainer.max_steps}", **shown} if ends else shown
 

@@ -30,6 +30,7 @@ from srbench.processes import PeerLost, is_peer_lost
 from srbench.progress import Summary, progress_bar
 from srbench.rejection import refused
 from srbench.resume import Resume
+from srbench.timing import Timing
 from srbench.wandb_run import WandbRun, finish, prepare
 
 TRAINER_DEFAULTS: dict[str, Any] = {
@@ -142,7 +143,14 @@ class SRBenchCLI(LightningCLI):
         """Adds the callbacks that every run has."""
         self._dump_config()
         trainer = self._get(self.config_init, "trainer")
-        callbacks: list[Callback] = [Resume(), FiniteLoss(), Interrupt(), Summary(), WandbRun(self.config_dump)]
+        callbacks: list[Callback] = [
+            Timing(),
+            Resume(),
+            FiniteLoss(),
+            Interrupt(),
+            Summary(),
+            WandbRun(self.config_dump),
+        ]
         own = trainer.get("callbacks") or []
         own = own if isinstance(own, list) else [own]
         shown = trainer.get("enable_progress_bar") is not False and not trainer.get("barebones")

@@ -22,6 +22,7 @@ def _trainer(**more: Any) -> Any:
         "accumulate_grad_batches": 1,
         "fit_loop": SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=batches)),
         "loggers": [],
+        "callbacks": [],
         "progress_bar_metrics": {"loss": 0.5},
     }
     return SimpleNamespace(**{**held, **more})
