@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "leaderboard": ("srbench.leaderboard_command", "records to tables (CSV, Markdown, page, W&B)"),
     "compare": ("srbench.compare_command", "two runs, per metric: which is better, and can the images tell"),
     "list": ("srbench.list_command", "methods, datasets, metrics, protocols, configs"),
+    "weights": ("srbench.weights_command", "outside weights: list, fetch, check"),
     "describe": ("srbench.describe_command", "parts, parameters and multiply-adds of a stage"),
     "doctor": ("srbench.doctor_command", "what works on this machine, what is missing, how to get it"),
 }

@@ -27,7 +27,7 @@ class Finding(NamedTuple):
 
 
 _EXTRAS = {
-    "iqa": (("pyiqa", "lpips"), "learned metrics (non-commercial licence)"),
+    "iqa": (("pyiqa", "lpips", "torch_fidelity"), "learned metrics (non-commercial licence)"),
     "diffusion": (("diffusers", "transformers", "accelerate", "peft"), "diffusion methods"),
     "wandb": (("wandb",), "Weights & Biases"),
     "arches": (("spandrel_extra_arches",), "published networks under non-commercial licences"),
@@ -117,7 +117,7 @@ def check_extras() -> Iterator[Finding]:
 
 
 def check_places() -> Iterator[Finding]:
-    """Folders: where runs go, and where outside weights may lie."""
+    """The folder where runs go."""
     here = Path.cwd()
     free = shutil.disk_usage(here).free / 2**30
     if os.access(here, os.W_OK):
@@ -125,11 +125,18 @@ def check_places() -> Iterator[Finding]:
         yield Finding(state, "working folder", f"writable, {free:.0f} GiB free (runs/ goes here)")
     else:
         yield Finding("broken", "working folder", "not writable; go elsewhere or set --trainer.default_root_dir")
-    weights = os.environ.get("SRBENCH_WEIGHTS")
-    if weights and Path(weights).is_dir():
-        yield Finding("ok", "SRBENCH_WEIGHTS", f"{len(list(Path(weights).iterdir()))} files")
-    else:
-        yield Finding("missing", "SRBENCH_WEIGHTS", "not set to a folder; set it to where your checkpoints lie")
+
+
+def check_weights() -> Iterator[Finding]:
+    """How many files of the weights catalogue are here, and whether the folder to look in first exists."""
+    from srbench.weight_files import FOLDER, locate, names
+
+    given = os.environ.get(FOLDER)
+    if given and not Path(given).is_dir():
+        yield Finding("missing", FOLDER, f"{given} is no folder; make it, or set it to where your weights lie")
+    here = sum(locate(name) is not None for name in names())
+    detail = f"{here} of {len(names())} files of the catalogue are here; see srbench weights list"
+    yield Finding("ok" if here else "missing", "outside weights", detail)
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
@@ -139,6 +146,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_scan,
     check_extras,
     check_places,
+    check_weights,
 )
 
 

@@ -77,7 +77,7 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print a JSON list of objects")
     given = parser.parse_args(list(argv))
     rows = KINDS[given.kind]()
-    print(json.dumps(rows, indent=2) if given.json else _table(rows))
+    print(json.dumps(rows, indent=2) if given.json else table(rows))
     return 0
 
 
@@ -99,7 +99,8 @@ def _classes(room: str, config_folder: str) -> list[dict[str, str]]:
     return rows
 
 
-def _table(rows: list[dict[str, str]]) -> str:
+def table(rows: list[dict[str, str]]) -> str:
+    """Rows under the names of their columns, aligned; ``class_path`` is left out."""
     if not rows:
         return "(none)"
     columns = [c for c in rows[0] if c != "class_path"]
