@@ -253,14 +253,19 @@ def _check(path: Path, weight: WeightFile) -> None:
     if not re.fullmatch(r"[a-z0-9_]+", weight.name):
         raise _broken(path, f"{weight.name!r} is not made of a-z, 0-9 and _")
     for value in (weight.sha256, weight.member_sha256, *weight.also.values()):
-        if value and not (isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value)):
+        if value and not _is_hex(value, 64, 64):
             raise _broken(path, f"{weight.name}: {value!r} is no sha256 of 64 digits in quotes")
-    if weight.sha256_prefix and not re.fullmatch(r"[0-9a-f]{8,63}", str(weight.sha256_prefix)):
-        raise _broken(path, f"{weight.name}: {weight.sha256_prefix!r} is no beginning of a sha256, in quotes")
+    if weight.sha256_prefix and not _is_hex(weight.sha256_prefix, 8, 63):
+        raise _broken(path, f"{weight.name}: {weight.sha256_prefix!r} is no beginning of a sha256 in quotes")
     if not weight.licence:
         raise _broken(path, f"{weight.name}: no licence, or 'none stated'")
     if bool(weight.url) == bool(weight.manual) or (weight.url and not weight.url.startswith("https://")):
         raise _broken(path, f"{weight.name}: give an https url, or say under manual how to get it")
+
+
+def _is_hex(value: object, fewest: int, most: int) -> bool:
+    """YAML reads digits without quotes as a number, which has lost its zeros."""
+    return isinstance(value, str) and re.fullmatch(f"[0-9a-f]{{{fewest},{most}}}", value) is not None
 
 
 def _broken(path: Path, what: str) -> InputError:
