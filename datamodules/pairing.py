@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from srbench.datamodule import Pair
+from srbench.datasets import Pair
 from srbench.errors import InputError
 from srbench.images import by_stem, list_images
 
