@@ -25,17 +25,15 @@ def network() -> nn.Module:
         InputError: the file holds another network.
         MetricUnavailable: the file is absent.
     """
-    from torchvision.models.vgg import cfgs, make_layers
-
     from srbench.weight_files import need
     from srbench.weights import load_state, load_strict
 
     path = need("vgg16")
-    dists = optional("torchmetrics.functional.image.dists")
+    dists, torchvision = optional("torchmetrics.functional.image.dists"), optional("torchvision.models.vgg")
     prefix = "features."
     state = {name.removeprefix(prefix): t for name, t in load_state(path).items() if name.startswith(prefix)}
     with building():
-        vgg = SimpleNamespace(features=make_layers(cfgs["D"]))
+        vgg = SimpleNamespace(features=torchvision.make_layers(torchvision.cfgs["D"]))  # without its classifier
         load_strict(vgg.features, state, where=path)
         with replaced(dists, vgg16=lambda **_: vgg):  # its own would download, and it takes no path
             model: nn.Module = dists.DISTSNetwork()

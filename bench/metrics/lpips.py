@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -41,13 +41,13 @@ def network(net: str) -> nn.Module:
     path = need(_BACKBONES[net])
     lpips = optional("lpips")
     with building():
-        model: nn.Module = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
+        model = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
     held = load_state(path)
     features = {name: tensor for name, tensor in held.items() if name.startswith("features.")}
     # The package cuts torchvision's ``features`` into slices and keeps the layers' numbers: features.3 is slice2.3.
     slices = {f"features.{name.split('.', 1)[1]}": name for name in model.net.state_dict()}
     load_strict(model.net, {slices.get(name, name): tensor for name, tensor in features.items()}, where=path)
-    return model
+    return cast("nn.Module", model)
 
 
 def signed_rgb(images: Sequence[Pixels], device: str) -> Tensor:
