@@ -10,7 +10,6 @@ import contextlib
 import http
 import http.client
 import os
-import shutil
 import ssl
 import urllib.error
 import urllib.request
@@ -95,19 +94,30 @@ def fetch(
         )
     work = folder / ".fetching" / weight.name
     part = work / "part"
-    with locked(work, patience=0, holding="this file"):
-        try:
-            download(weight, part, opener or https_opener(), report)
-            found = _verified(weight, part)
-            if weight.member:
-                found = _unpack(weight, part)
+    try:
+        with locked(work, patience=0, holding="this file"):
+            found = _fetched(weight, part, opener or https_opener(), report)
             _into_place(part, target)
-        finally:
-            if not part.exists():  # else the next run goes on with it
-                shutil.rmtree(work, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        work.parent.rmdir()
+    finally:
+        with contextlib.suppress(OSError):  # something is left there to go on with, or another fetch is under way
+            work.rmdir()
+            work.parent.rmdir()
     return Fetched(target, found, was_there=False)
+
+
+def _fetched(weight: WeightFile, part: Path, opener: urllib.request.OpenerDirector, report: Report) -> str:
+    """Makes ``part`` what the catalogue says, and gives its hash; leaves only what the next run can go on with."""
+    try:
+        download(weight, part, opener, report)
+        found = _verified(weight, part)
+        if weight.member:
+            found = _unpack(weight, part)
+    finally:
+        part.with_name("member").unlink(missing_ok=True)
+        if not part.exists():
+            part.with_name("version").unlink(missing_ok=True)
+    part.with_name("version").unlink(missing_ok=True)
+    return found
 
 
 def download(weight: WeightFile, part: Path, opener: urllib.request.OpenerDirector, report: Report) -> None:
@@ -277,17 +287,22 @@ def _verified(weight: WeightFile, part: Path) -> str:
 
 
 def _unpack(weight: WeightFile, archive: Path) -> str:
-    """Puts the wanted file of an archive in the archive's place, and gives its hash."""
+    """Puts the wanted file of an archive in the archive's place, and gives its hash; a bad archive is thrown away."""
     taken = archive.with_name("member")
-    take_out(archive, weight.member, taken, largest=LARGEST)
-    found = file_sha256(taken)
-    if not found.startswith(weight.member_sha256):
-        raise InputError(
-            f"{weight.member} in the archive has the sha256 {found}, published is {weight.member_sha256}",
-            where=weight.name,
-            remedy=f"look at {weight.url}",
-        )
-    archive.with_name("version").unlink(missing_ok=True)  # a part without its mark is not gone on with
+    try:
+        take_out(archive, weight.member, taken, largest=LARGEST)
+        found = file_sha256(taken)
+        if not found.startswith(weight.member_sha256):
+            raise InputError(
+                f"{weight.member} in it has the sha256 {found}, published is {weight.member_sha256}",
+                where=archive,
+                remedy=f"look at {weight.url}",
+            )
+    except InputError as error:
+        if error.where == str(archive):  # not the disk
+            archive.unlink()
+        raise
+    archive.with_name("version").unlink(missing_ok=True)  # first: a part without its mark is not gone on with
     taken.replace(archive)
     return found
 
