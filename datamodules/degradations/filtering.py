@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,9 +35,15 @@ def filter2d(image: Tensor, kernel: NDArray[np.floating] | Tensor) -> Tensor:
     Raises:
         InputError: the kernel is not square and odd, or reaches further than the image's mirror.
     """
-    taps = _taps(kernel, image)
+    _check_kernel(kernel)
+    if isinstance(kernel, Tensor):
+        taps, symmetric = kernel, False
+    else:
+        trimmed = _trimmed(kernel)
+        taps, symmetric = torch.from_numpy(trimmed), bool(np.abs(trimmed - trimmed[::-1, ::-1]).max() < _NOTHING)
     _check(image, len(taps))
-    return _correlate(image, _spectrum(taps, _fft_sides(image, len(taps))), len(taps))
+    taps = taps.to(device=image.device, dtype=image.dtype)
+    return _correlate(image, _spectrum(taps, _fft_sides(image, len(taps)), symmetric))
 
 
 def usm_sharpen(image: Tensor, *, radius: int = 50, weight: float = 0.5, threshold: float = 10.0) -> Tensor:
@@ -63,9 +70,9 @@ def usm_sharpen(image: Tensor, *, radius: int = 50, weight: float = 0.5, thresho
     taps = radius + 1 - radius % 2
     _check(image, taps)
     spectrum = _gaussian_spectrum(taps, _fft_sides(image, taps), image.dtype, image.device)
-    detail = image - _correlate(image, spectrum, taps)
+    detail = image - _correlate(image, spectrum)
     mask = (detail.abs() * 255 > threshold).to(image.dtype)
-    soft = _correlate(mask, spectrum, taps).clamp(0, 1)
+    soft = _correlate(mask, spectrum).clamp(0, 1)
     return image + soft * ((image + weight * detail).clamp(0, 1) - image)
 
 
@@ -74,35 +81,58 @@ def automatic_sigma(taps: int) -> float:
     return 0.3 * ((taps - 1) * 0.5 - 1) + 0.8
 
 
-def _correlate(image: Tensor, spectrum: Tensor, taps: int) -> Tensor:
-    """(C,H,W) correlated with the kernel of this spectrum, which reaches ``taps // 2`` to each side."""
+def _correlate(image: Tensor, spectrum: _Spectrum) -> Tensor:
+    """(C,H,W) correlated with the kernel of this spectrum, the border mirrored."""
     height, width = image.shape[-2:]
-    sides = _fft_sides(image, taps)
-    padded = F.pad(image[None], (taps // 2,) * 4, mode="reflect")[0]
-    # Correlation puts output 0 at the padded image's row 0, so what wraps around lies beyond H and W.
-    columns = torch.fft.ifft(torch.fft.rfft2(padded, s=sides) * spectrum, dim=-2)[..., :height, :]
-    return torch.fft.irfft(columns, n=sides[1], dim=-1)[..., :width].contiguous()
+    reach, sides = spectrum.reach, spectrum.sides
+    padded = F.pad(image[None], (reach,) * 4, mode="reflect")[0]
+    product = spectrum.times(torch.fft.rfft2(padded, s=sides))
+    rows = torch.fft.ifft(product, dim=-2)[..., reach : reach + height, :]
+    return torch.fft.irfft(rows, n=sides[1], dim=-1)[..., reach : reach + width].contiguous()
 
 
-def _spectrum(kernel: Tensor, sides: tuple[int, int]) -> Tensor:
-    return torch.fft.rfft2(kernel, s=sides).conj()
+class _Spectrum(NamedTuple):
+    """A kernel after the real Fourier transform, centred on the origin.
+
+    Attributes:
+        even: (h,w//2+1,1), real: of the kernel's part that is symmetric about its centre.
+        odd: likewise, the imaginary spectrum of the antisymmetric part; None where there is none.
+        reach: of the kernel to each side.
+        sides: of the transform.
+    """
+
+    even: Tensor
+    odd: Tensor | None
+    reach: int
+    sides: tuple[int, int]
+
+    def times(self, signal: Tensor) -> Tensor:
+        """The correlation, in frequencies.
+
+        Of real products and sums only: torch's complex product rounds differently at the end of a thread's share, and
+        the pixels would depend on the number of threads.
+        """
+        parts = torch.view_as_real(signal)
+        total = parts * self.even
+        if self.odd is not None:
+            real, imaginary = parts.unbind(-1)
+            total = total + torch.stack((imaginary, -real), dim=-1) * self.odd
+        return torch.view_as_complex(total)
+
+
+def _spectrum(kernel: Tensor, sides: tuple[int, int], symmetric: bool) -> _Spectrum:
+    reach = kernel.shape[-1] // 2
+    padded = F.pad(kernel, (0, sides[1] - kernel.shape[-1], 0, sides[0] - kernel.shape[-2]))
+    values = torch.view_as_real(torch.fft.rfft2(padded.roll((-reach, -reach), (0, 1))))
+    return _Spectrum(values[..., :1].contiguous(), None if symmetric else values[..., 1:].contiguous(), reach, sides)
 
 
 @lru_cache(maxsize=32)
-def _gaussian_spectrum(taps: int, sides: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+def _gaussian_spectrum(taps: int, sides: tuple[int, int], dtype: torch.dtype, device: torch.device) -> _Spectrum:
     kernel = gaussian_kernel(taps, automatic_sigma(taps), isotropic=True)
     # Tensors made in inference mode could not be used for training afterwards, and these stay in the cache.
     with torch.inference_mode(False):
-        return _spectrum(torch.from_numpy(kernel).to(device=device, dtype=dtype), sides)
-
-
-def _taps(kernel: NDArray[np.floating] | Tensor, image: Tensor) -> Tensor:
-    """The kernel as a tensor of the image's type and device; a NumPy one without its border of nothing."""
-    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or kernel.shape[0] % 2 == 0:
-        raise InputError(f"filter2d takes a square kernel of odd side, not {tuple(kernel.shape)}")
-    if isinstance(kernel, Tensor):
-        return kernel.to(device=image.device, dtype=image.dtype)
-    return torch.from_numpy(_trimmed(kernel)).to(device=image.device, dtype=image.dtype)
+        return _spectrum(torch.from_numpy(kernel).to(device=device, dtype=dtype), sides, symmetric=True)
 
 
 def _trimmed(kernel: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -123,13 +153,15 @@ def _fft_sides(image: Tensor, taps: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=4096)
 def _smooth(least: int) -> int:
-    """The smallest even product of 2, 3 and 5 that is not below ``least``.
+    """The smallest even product of 2, 3 and 5 that is not below ``least``, but no power of two below 128.
 
-    >>> _smooth(276)
-    288
+    Inverse real transforms of 32 and 64 samples round differently on one thread and on several (MKL).
+
+    >>> _smooth(276), _smooth(60)
+    (288, 60)
     """
     side = least + least % 2
-    while not _is_smooth(side):
+    while not _is_smooth(side) or side in (8, 16, 32, 64):
         side += 2
     return side
 
@@ -139,6 +171,11 @@ def _is_smooth(side: int) -> bool:
         while side % factor == 0:
             side //= factor
     return side == 1
+
+
+def _check_kernel(kernel: NDArray[np.floating] | Tensor) -> None:
+    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or kernel.shape[0] % 2 == 0:
+        raise InputError(f"filter2d takes a square kernel of odd side, not {tuple(kernel.shape)}")
 
 
 def _check(image: Tensor, taps: int) -> None:

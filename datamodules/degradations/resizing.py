@@ -39,9 +39,13 @@ def resize(image: Tensor, height: int, width: int, mode: str, *, scale: float | 
     _check(image, height, width, mode, scale)
     if mode == "area":
         return F.interpolate(image[None], size=(height, width), mode="area")[0]
-    if scale is None:
-        return F.interpolate(image[None], size=(height, width), mode=mode, align_corners=False)[0]
-    return F.interpolate(image[None], scale_factor=scale, mode=mode, align_corners=False)[0]
+    if mode == "bilinear":
+        # On a CPU torch's bilinear has one code for one thread and another for several, which differ by 1e-5. A volume
+        # of one layer has one code, equal to the latter in every bit.
+        how = {"size": (1, height, width)} if scale is None else {"scale_factor": (1.0, scale, scale)}
+        return F.interpolate(image[None, :, None], mode="trilinear", align_corners=False, **how)[0, :, 0]
+    how = {"size": (height, width)} if scale is None else {"scale_factor": scale}
+    return F.interpolate(image[None], mode=mode, align_corners=False, **how)[0]
 
 
 def scaled_side(side: int, scale: float) -> int:
