@@ -25,6 +25,8 @@ from srbench.score_cache import cache_folder
 FOLDER = "SRBENCH_WEIGHTS"
 """Environment variable: the folder to look in first."""
 
+_KINDS = {"str": str, "int": int, "bool": bool, "tuple[str, ...]": tuple, "Mapping[str, str]": Mapping}
+
 
 @dataclass(frozen=True, kw_only=True)
 class WeightFile:
@@ -238,7 +240,7 @@ def _entry(path: Path, name: str, entry: dict[str, Any]) -> WeightFile:
     for key in entry:
         if key not in known:
             raise unknown_name("field", str(key), known, where=f"{path.name}: {name}")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
     try:
         weight = WeightFile(name=name, family=path.stem, **values)
     except TypeError as error:
@@ -248,24 +250,22 @@ def _entry(path: Path, name: str, entry: dict[str, Any]) -> WeightFile:
 
 
 def _check(path: Path, weight: WeightFile) -> None:
+    for known in fields(weight):
+        if not isinstance(getattr(weight, known.name), _KINDS[str(known.type)]):
+            raise _broken(path, f"{weight.name}: {known.name} is to be {known.type}")  # digits without quotes, say
     for file in (weight.file, *weight.also):
         safe_name(file, kind="file name")
     if not re.fullmatch(r"[a-z0-9_]+", weight.name):
         raise _broken(path, f"{weight.name!r} is not made of a-z, 0-9 and _")
     for value in (weight.sha256, weight.member_sha256, *weight.also.values()):
-        if value and not _is_hex(value, 64, 64):
-            raise _broken(path, f"{weight.name}: {value!r} is no sha256 of 64 digits in quotes")
-    if weight.sha256_prefix and not _is_hex(weight.sha256_prefix, 8, 63):
-        raise _broken(path, f"{weight.name}: {weight.sha256_prefix!r} is no beginning of a sha256 in quotes")
+        if value and not re.fullmatch(r"[0-9a-f]{64}", str(value)):
+            raise _broken(path, f"{weight.name}: {value!r} is no sha256 of 64 digits")
+    if weight.sha256_prefix and not re.fullmatch(r"[0-9a-f]{8,63}", weight.sha256_prefix):
+        raise _broken(path, f"{weight.name}: {weight.sha256_prefix!r} is no beginning of a sha256")
     if not weight.licence:
         raise _broken(path, f"{weight.name}: no licence, or 'none stated'")
     if bool(weight.url) == bool(weight.manual) or (weight.url and not weight.url.startswith("https://")):
         raise _broken(path, f"{weight.name}: give an https url, or say under manual how to get it")
-
-
-def _is_hex(value: object, fewest: int, most: int) -> bool:
-    """YAML reads digits without quotes as a number, which has lost its zeros."""
-    return isinstance(value, str) and re.fullmatch(f"[0-9a-f]{{{fewest},{most}}}", value) is not None
 
 
 def _broken(path: Path, what: str) -> InputError:

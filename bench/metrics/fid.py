@@ -79,7 +79,7 @@ def frechet_distance(sr: Vectors, gt: Vectors) -> float:
     for features in (sr, gt):
         _check(features)
     given = torch.nn.Identity()  # features come in, features go out
-    given.num_features = sr.shape[1]  # type: ignore[assignment]
+    given.num_features = sr.shape[1]
     # Every process holds the whole set by now: torchmetrics must not add the others' once more.
     metric = FrechetInceptionDistance(feature=given, sync_on_compute=False)
     for features, real in ((gt, True), (sr, False)):

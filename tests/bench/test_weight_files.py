@@ -230,7 +230,12 @@ def test_a_prefix_is_enough_to_refuse(home: Path) -> None:
 def test_a_digest_is_remembered_until_the_file_changes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[Path] = []
     real = weight_files.file_sha256
-    monkeypatch.setattr(weight_files, "file_sha256", lambda path: counted.append(path) or real(path))
+
+    def count(path: Path) -> str:
+        counted.append(path)
+        return real(path)
+
+    monkeypatch.setattr(weight_files, "file_sha256", count)
     path = lay(home / "net.pth", b"one")
     assert digest(path) == digest(path) == hashlib.sha256(b"one").hexdigest()
     assert len(counted) == 1
@@ -263,8 +268,11 @@ def test_a_family_is_read(tmp_path: Path) -> None:
         ("url: https://example.org/a\n  manual: by hand", "give an https url"),
         ("manual: ''", "give an https url"),
         ("url: https://example.org/a\n  sha256: abc", "no sha256 of 64 digits"),
-        ("url: https://example.org/a\n  sha256_prefix: 12345678", "12345678 is no beginning of a sha256 in quotes"),
+        ("url: https://example.org/a\n  sha256_prefix: 12345678", "sha256_prefix is to be str"),
         ("url: https://example.org/a\n  sha256_prefix: abc", "no beginning of a sha256"),
+        ("url: https://example.org/a\n  size: 1 MiB", "size is to be int"),
+        ("url: https://example.org/a\n  homes: torch:hub", "homes is to be tuple"),
+        ("url: https://example.org/a\n  also: {x: 1}", "1 is no sha256"),
         ("url: https://example.org/a\n  licens: MIT", "unknown field 'licens'; did you mean 'licence'"),
         ("url: https://example.org/a\n  also: {../x: ''}", "cannot be used as a file name"),
     ],
