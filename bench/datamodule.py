@@ -117,12 +117,13 @@ class SRDataModule(LightningDataModule):
         """The sets to validate on; those to test on by default."""
         return self._known_tests()
 
-    def patches(self, pairs: Sequence[Pair], synthesis: Synthesis | None = None) -> TrainingSet:
+    def patches(self, pairs: Sequence[Pair], synthesis: Synthesis | None = None, **more: Any) -> TrainingSet:
         """A training set of these pairs with this data module's settings.
 
         Args:
             pairs: its images.
             synthesis: makes lq where the pairs have none and there is no ``degradation``.
+            more: for :class:`TrainingSet`.
         """
         settings: dict[str, Any] = {
             "scale": self.scale,
@@ -131,6 +132,7 @@ class SRDataModule(LightningDataModule):
             "seed": self.run_seed,
             "cache_mb": self.cache_mb,
             "pixel_limit": self.pixel_limit,
+            **more,
         }
         if self._degrader is not None:
             return DegradedSet(pairs, self._degrader, **settings)

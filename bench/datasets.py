@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 from srbench.contracts import Batch, SetInfo
 from srbench.errors import InputError
-from srbench.images import PIXEL_LIMIT, Pixels, fingerprint, read_image, read_size, to_tensor
+from srbench.images import PIXEL_LIMIT, Decoded, Pixels, fingerprint, read_image, read_size, to_tensor
 from srbench.naming import safe_name
 from srbench.sampling import Draw, draw_rng
 
@@ -33,11 +33,14 @@ class Pair(NamedTuple):
         name: its id, unique in its set.
         gt: ground truth, None where there is none.
         lq: low-quality image, None where it is made from ``gt``.
+        box: top, left, height and width of the part of ``gt`` that is meant; None is all of it. Only for training, and
+            only without ``lq``.
     """
 
     name: str
     gt: Path | None = None
     lq: Path | None = None
+    box: tuple[int, int, int, int] | None = None
 
     @property
     def file(self) -> Path:
@@ -216,6 +219,7 @@ class TrainingSet(Dataset[Sample]):
         cache_mb: MiB of decoded 8-bit images to keep in memory; images beyond it are decoded each time they are drawn.
         synthesis: makes lq where the pairs have none, once per image and before the crop.
         pixel_limit: larger images are refused.
+        read: decodes gt; a cache may stand before :func:`~srbench.images.read_image`.
 
     Raises:
         InputError: there is no image, one is smaller than a patch, gt is not ``scale`` times lq, or ``patch_size`` is
@@ -233,9 +237,11 @@ class TrainingSet(Dataset[Sample]):
         cache_mb: int = 1024,
         synthesis: Synthesis | None = None,
         pixel_limit: int = PIXEL_LIMIT,
+        read: Callable[..., Decoded] | None = None,
     ) -> None:
         self.pairs = list(pairs)
         self.scale = scale
+        self.read = read
         self.patch = patch_size // scale
         self.augment = augment
         self.seed = seed
@@ -286,13 +292,14 @@ class TrainingSet(Dataset[Sample]):
             return self._cache[index]
         images = self._read(index)
         size = sum(image.nbytes for image in images)
-        if self._room >= size:
+        # What is mapped from disk costs no memory, and keeping it open would cost a file handle.
+        if self._room >= size and not any(isinstance(image, np.memmap) for image in images):
             self._room -= size
             self._cache[index] = images
         return images
 
     def _read(self, index: int) -> tuple[Pixels, ...]:
-        return read_pair(self.pairs[index], self.scale, self.synthesis, self.pixel_limit)[:2]
+        return read_pair(self.pairs[index], self.scale, self.synthesis, self.pixel_limit, read=self.read)[:2]
 
 
 def window(image: Pixels, top: int, left: int, side: int) -> Pixels:
@@ -310,15 +317,33 @@ def turned(patch: Pixels, turns: NDArray[np.int64]) -> Pixels:
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
+def read_gt(
+    pair: Pair, pixel_limit: int = PIXEL_LIMIT, *, read: Callable[..., Decoded] | None = None
+) -> tuple[Pixels, tuple[str, ...]]:
+    """Reads a pair's gt, or its box of it, by ``read`` or :func:`~srbench.images.read_image`."""
+    gt, notes = (read or read_image)(_known(pair.gt), pixel_limit=pixel_limit)
+    if pair.box is None:
+        return gt, notes
+    top, left, height, width = pair.box
+    part = gt[top : top + height, left : left + width]
+    # A view would keep the whole image in memory; one into a file keeps nothing.
+    return part if isinstance(part, np.memmap) else part.copy(), notes
+
+
 def read_pair(
-    pair: Pair, scale: int, synthesis: Synthesis | None = None, pixel_limit: int = PIXEL_LIMIT
+    pair: Pair,
+    scale: int,
+    synthesis: Synthesis | None = None,
+    pixel_limit: int = PIXEL_LIMIT,
+    *,
+    read: Callable[..., Decoded] | None = None,
 ) -> tuple[Pixels, Pixels, tuple[str, ...]]:
     """Reads a pair that has a gt: lq (h,w,3), gt (s*h,s*w,3) and what was done to them.
 
     Raises:
         InputError: a file cannot be read.
     """
-    gt, notes = read_image(_known(pair.gt), pixel_limit=pixel_limit)
+    gt, notes = read_gt(pair, pixel_limit, read=read)
     if pair.lq is not None:
         lq, more = read_image(pair.lq, pixel_limit=pixel_limit)
         height, width = (side * scale for side in lq.shape[:2])
@@ -336,7 +361,7 @@ def read_pair(
 def _synthesised(synthesis: Synthesis | None, gt: Pixels) -> Pixels:
     if synthesis is None:
         raise ValueError("the pair has no lq and nothing says how to make one")
-    return synthesis.make(gt)
+    return synthesis.make(np.array(gt) if isinstance(gt, np.memmap) else gt)
 
 
 def _known(path: Path | None) -> Path:
@@ -367,7 +392,7 @@ def _check_sizes(pair: Pair, scale: int, *, crop_gt: bool = False) -> tuple[int,
     """Height and width of the gt that will be used (of lq where there is no gt), from the files' headers."""
     if pair.gt is None:
         return read_size(_known(pair.lq))
-    height, width = read_size(pair.gt)
+    height, width = read_size(pair.gt) if pair.box is None else pair.box[2:]
     if pair.lq is None:
         if min(height, width) < scale:
             raise InputError(

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from srbench.contracts import Batch
-from srbench.datasets import Pair, Sample, TrainingSet, collate, turned, window
+from srbench.datasets import Pair, Sample, TrainingSet, collate, read_gt, turned, window
 from srbench.degradation import Degradation
 from srbench.errors import InputError
-from srbench.images import Pixels, read_image, to_tensor
+from srbench.images import Pixels, to_tensor
 from srbench.sampling import Draw, batch_rng, draw_rng, recipe_rng
 
 DegradeIn = Literal["auto", "device", "workers"]
@@ -135,7 +135,7 @@ class DegradedSet(TrainingSet):
         return to_tensor(turned(_mirrored(window(gt, top, left, side), side), self._turns(rng)))
 
     def _read(self, index: int) -> tuple[Pixels, ...]:
-        return (read_image(self.pairs[index].file, pixel_limit=self.pixel_limit).pixels,)
+        return (read_gt(self.pairs[index], self.pixel_limit, read=self.read)[0],)
 
 
 def collate_training(samples: Sequence[Any]) -> Any:
