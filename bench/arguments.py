@@ -197,6 +197,9 @@ def _settle_checkpoint(invocation: Invocation) -> None:
         if path is None:
             print(f"{folder}: no checkpoint yet, training starts from the beginning")
             return
+    given = invocation.stack.get("model", {}).get("init_args")
+    if isinstance(given, dict):  # a copy of what the stack was read from; the checkpoint's tensors replace these
+        given.pop("weights", None)
     invocation.stack["ckpt_path"] = str(path)
     invocation.stack = overlay(_remembered(Path(path)), invocation.stack)
 

@@ -23,7 +23,7 @@ from srbench.restorations import Waiting, restorations, rows_of
 from srbench.score_cache import open_cache
 from srbench.scoring import Scorer
 from srbench.summary import remarks, summarise
-from srbench.weights import state_sha256
+from srbench.weights import checkpoint_marks, state_sha256
 
 
 class Benchmark(Callback):
@@ -113,9 +113,11 @@ class Benchmark(Callback):
         module, data = _ours(trainer, pl_module)
         module.prepare()
         self._check_metrics(trainer)
-        subject = self._subject(module, untrained=_untrained(trainer, module) and self.checkpoint is None)
+        untrained = _untrained(trainer, module) and self.checkpoint is None
+        subject = self._subject(module, untrained=untrained)
         if "random_backbones" in subject.marks and trainer.is_global_zero:
-            print(f"{subject.method} runs on random weights: its rows are marked and never ranked")
+            why = "runs on random weights" if untrained else "learned from or runs on a random network"
+            print(f"{subject.method} {why}: its rows are marked and never ranked")
         self._evaluations = [
             Evaluation(subject, s.info, self.scorer, self._root(trainer), trainer.global_rank, self.force)
             for s in data.test_sets
@@ -268,7 +270,8 @@ class Benchmark(Callback):
         weights = module.weights_sha256 if self.checkpoint is None else file_sha256(self.checkpoint)
         if weights is None and any(True for _ in module.parameters()):
             config["state"] = state_sha256(module)  # no file says which weights these are
-        marks = tuple(dict.fromkeys([*module.marks, *(["random_backbones"] if untrained else [])]))
+        learned = () if self.checkpoint is None else checkpoint_marks(self.checkpoint)
+        marks = tuple(dict.fromkeys([*module.marks, *learned, *(["random_backbones"] if untrained else [])]))
         return Subject(
             method=self.method or safe_name(module.method, kind="method name"),
             class_path=f"{type(module).__module__}.{type(module).__qualname__}",

@@ -20,7 +20,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from srbench.atomic import write_whole
 from srbench.errors import InputError
 
-_CALMER = "lower the learning rate or set --trainer.gradient_clip_val; earlier checkpoints are untouched"
+_CALMER = "lower the learning rate or set {clip}; earlier checkpoints are untouched"
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -114,7 +114,7 @@ class Checkpoint(ModelCheckpoint):
                 raise InputError(
                     f"{name} holds NaN or infinity at step {trainer.global_step}, training stops",
                     where=str(trainer.default_root_dir),
-                    remedy=_CALMER,
+                    remedy=_calmer(trainer.lightning_module),
                 )
         super()._save_checkpoint(trainer, filepath)
 
@@ -176,26 +176,38 @@ class Interrupt(Callback):
 
 
 class FiniteLoss(Callback):
-    """Stops a run whose loss is NaN or infinite, before it overwrites a good checkpoint."""
+    """Stops a run whose loss is NaN or infinite, before it overwrites a good checkpoint.
+
+    A step that returns several losses by name, as one with two optimisers does, has each of them looked at.
+    """
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Looks at the loss of every step on the CPU, of every logged step on an accelerator.
+        """Looks at the losses of every step on the CPU, of every logged step on an accelerator.
 
         Raises:
-            InputError: the loss is not finite.
+            InputError: one is not finite.
         """
         every = 1 if trainer.strategy.root_device.type == "cpu" else int(getattr(trainer, "log_every_n_steps", 1))
-        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
-        if trainer.global_step % max(every, 1) or not isinstance(loss, torch.Tensor):
+        if trainer.global_step % max(every, 1):
             return
-        if not bool(torch.isfinite(loss.detach()).all()):
-            raise InputError(
-                f"the loss is {float(loss.detach().float().mean())} at step {trainer.global_step}, training stops",
-                where=str(trainer.default_root_dir),
-                remedy=_CALMER,
-            )
+        held = outputs if isinstance(outputs, Mapping) else {"loss": outputs}
+        losses = {name: value.detach() for name, value in held.items() if isinstance(value, torch.Tensor)}
+        for name, loss in losses.items():
+            if not bool(torch.isfinite(loss).all()):
+                raise InputError(
+                    f"the {'loss' if name == 'loss' else f'loss {name}'} is {float(loss.float().mean())} "
+                    f"at step {trainer.global_step}, training stops",
+                    where=str(trainer.default_root_dir),
+                    remedy=_calmer(pl_module),
+                )
+
+
+def _calmer(module: LightningModule | None) -> str:
+    """What to try; under manual optimisation it is the module that clips."""
+    automatic = getattr(module, "automatic_optimization", True)
+    return _CALMER.format(clip="--trainer.gradient_clip_val" if automatic else "--model.init_args.gradient_clip_val")
 
 
 def _ends_here(trainer: Trainer) -> bool:

@@ -250,7 +250,7 @@ def _bases(annotation: Any) -> tuple[type, ...]:
     if annotation is str or annotation is Path:
         return ()
     if inspect.isclass(annotation) and not typing.get_args(annotation):
-        named = annotation.__module__.startswith(("torch.optim", "lightning.", "srbench."))
+        named = annotation.__module__.startswith(("torch.optim", "torch.nn", "lightning.", "srbench."))
         return (annotation,) if named else ()
     inner = typing.get_args(annotation)
     if typing.get_origin(annotation) in (Mapping, dict):

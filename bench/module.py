@@ -11,13 +11,15 @@ from typing import Any, ClassVar, TypedDict
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
+from srbench import weight_files
 from srbench.contracts import Batch
 from srbench.errors import InputError
 from srbench.images import file_sha256
 from srbench.tiling import tiled
-from srbench.weights import check_finite, check_fit, load_state, load_strict
+from srbench.weights import MARKS_KEY, check_finite, check_fit, checkpoint_marks, load_state, load_strict
 
 
 class Restored(TypedDict):
@@ -45,7 +47,10 @@ class SRModule(LightningModule, ABC):
         tile_overlap: lq pixels that tiles read beyond their own part.
 
     Attributes:
-        marks: why rows of this method may not be ranked: ``oracle``, ``random_backbones``.
+        marks: why rows of this method may not be ranked: ``oracle``, ``random_backbones``; see :meth:`stamp`.
+        allow_random_backbones: let random networks stand in for frozen parts whose weights are absent, for tests and
+            trials; see :meth:`backbone`.
+        previous: config of the stage whose network this one starts from; ``fit`` refuses to start without it.
         timed: whether ``restore`` is the method at work; False where it only fetches what was made elsewhere, so that
             no time, memory or parameters are recorded.
         needs_weights: whether a test without a checkpoint runs on random weights and is marked so; False for methods
@@ -56,6 +61,8 @@ class SRModule(LightningModule, ABC):
     """
 
     marks: tuple[str, ...] = ()
+    allow_random_backbones: bool = False
+    previous: str | None = None
     timed: ClassVar[bool] = True
     needs_weights: ClassVar[bool] = True
     unhashed: ClassVar[tuple[str, ...]] = ("weights",)
@@ -131,8 +138,12 @@ class SRModule(LightningModule, ABC):
         load_strict(self._net, self.rename_upstream(state), where=path)
 
     def rename_upstream(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Maps the names (and ranges) of published checkpoints onto this network's; the default changes nothing."""
-        return state
+        """Maps the names (and ranges) of published checkpoints onto this network's.
+
+        The default asks the network's own ``rename_upstream``, if it has one, and otherwise changes nothing.
+        """
+        own = getattr(self._net, "rename_upstream", None)
+        return state if own is None else own(state)
 
     # --------------------------------------------------------------------------------------------- lives here once
 
@@ -144,10 +155,59 @@ class SRModule(LightningModule, ABC):
         if self.weights is not None:
             self.load_upstream(self.weights)
             self.weights_sha256 = file_sha256(self.weights)
+            self.stamp(*checkpoint_marks(self.weights))
+
+    def stamp(self, *marks: str) -> None:
+        """Adds to ``marks``; they go into every record, and into every checkpoint and so to whatever starts from it."""
+        self.marks = tuple(dict.fromkeys([*self.marks, *marks]))
+
+    def backbone(self, name: str) -> Path | None:
+        """Where the outside weights of a frozen part lie.
+
+        Args:
+            name: of the catalogue, see ``srbench weights list``.
+
+        Returns:
+            The file; None where it is absent and ``allow_random_backbones`` lets a random network stand in, and then
+            this module is stamped.
+
+        Raises:
+            InputError: it is absent, or another file bears its name; it says how to get it.
+        """
+        weight, path = weight_files.find(name), weight_files.locate(name)
+        if path is not None:
+            if wrong := weight_files.fault(weight, path):
+                raise InputError(wrong, where=weight.file, remedy=f"see srbench weights check {name}")
+            return path
+        if not self.allow_random_backbones:
+            trial = "set --model.init_args.allow_random_backbones true for a trial"
+            raise InputError(
+                f"{type(self).__name__} needs these weights, and they are not here",
+                where=weight.file,
+                remedy=f"{weight_files.remedy(weight)}, or {trial}",
+            )
+        self.stamp("random_backbones")
+        rank_zero_warn(f"{weight.file} is absent: a random network stands in, and everything made so is marked")
+        return None
 
     def setup(self, stage: str) -> None:
         """Lightning's hook: weights are there before any checkpoint is restored over them."""
+        if stage == "fit" and self.previous is not None and getattr(self._trainer, "ckpt_path", None) is None:
+            self._check_previous(self.previous)
         self.prepare()
+
+    def _check_previous(self, config: str) -> None:
+        if self.weights is None or not Path(self.weights).is_file():
+            raise InputError(
+                "this stage starts from the network of the stage before, which is not here",
+                where=self.weights or "model.init_args.weights",
+                remedy=f"run srbench fit --config {config} and give its checkpoint by --model.init_args.weights, or "
+                "start from random weights by --model.init_args.previous null --model.init_args.weights null",
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning's hook: the marks travel with the weights."""
+        checkpoint[MARKS_KEY] = list(self.marks)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning's hook: refuses the checkpoint of another network, or of a run that diverged.
@@ -159,6 +219,7 @@ class SRModule(LightningModule, ABC):
             where = str(getattr(self._trainer, "ckpt_path", None) or type(self).__name__)
             check_finite(checkpoint["state_dict"], where=where)
             check_fit(self, checkpoint["state_dict"], where=where)
+        self.stamp(*checkpoint.get(MARKS_KEY, ()))
 
     def forward(self, lq: Tensor) -> Tensor:
         """The same as :meth:`upscale`."""

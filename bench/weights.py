@@ -17,7 +17,10 @@ from srbench.errors import InputError
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "net", "generator")
 """Keys under which published files keep their tensors, the one to prefer first (BasicSR: ``params_ema``)."""
 
-_PREFIXES = ("module.", "net.", "netG.", "generator.")
+MARKS_KEY = "marks"
+"""Entry of our checkpoints: why rows of these weights may not be ranked."""
+
+_PREFIXES = ("module.", "net.", "netG.", "generator.", "discriminator.")
 
 
 def state_sha256(module: nn.Module) -> str:
@@ -64,11 +67,23 @@ def read_checkpoint(path: str | Path) -> Any:
         ) from error
 
 
-def load_state(path: str | Path, *, key: str | None = None) -> dict[str, Tensor]:
+def checkpoint_marks(path: str | Path) -> tuple[str, ...]:
+    """Why rows of these weights may not be ranked; published files say nothing of that.
+
+    Raises:
+        InputError: see :func:`read_checkpoint`.
+    """
+    held = read_checkpoint(path)
+    ours = isinstance(held, Mapping) and "pytorch-lightning_version" in held
+    return tuple(str(mark) for mark in held.get(MARKS_KEY, ())) if ours else ()
+
+
+def load_state(path: str | Path, *, key: str | None = None, part: str = "net") -> dict[str, Tensor]:
     """The tensors of a checkpoint by name, from the wrapper the authors put around them.
 
     Args:
         path: the file.
+        part: the network to take from a checkpoint of ours that holds several (a generator and its discriminator).
         key: the entry to take (``params``, ``params_ema``, ...); None prefers ``params_ema`` and otherwise takes the
             only one there is. A prefix that every name shares (``module.``, Lightning's ``net.``) is taken off.
 
@@ -76,7 +91,7 @@ def load_state(path: str | Path, *, key: str | None = None) -> dict[str, Tensor]
         InputError: see :func:`read_checkpoint`; ``key`` is not in the file; it holds no tensors, or NaN or infinity.
     """
     held = read_checkpoint(path)
-    state = _without_prefix(_unwrap(held, key, path))
+    state = _without_prefix(_part(_unwrap(held, key, path), part, held))
     check_finite(state, where=path)
     return state
 
@@ -158,6 +173,13 @@ def _unwrap(held: Any, key: str | None, path: str | Path) -> Mapping[str, Tensor
         if len(inner) == 1:
             return held[inner[0]]
     raise InputError("no tensors by name were found in it", where=path, remedy="give a state dict, plain or wrapped")
+
+
+def _part(state: Mapping[str, Tensor], part: str, held: Any) -> Mapping[str, Tensor]:
+    """One network of a training run's checkpoint; the state of any other file passes unchanged."""
+    if "pytorch-lightning_version" not in held:
+        return state
+    return {k: v for k, v in state.items() if k.startswith(f"{part}.")} or state
 
 
 def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -74,6 +74,14 @@ def test_command_line_beats_config_beats_checkpoint(tmp_path: Path) -> None:
     assert found.stack["ckpt_path"] == str(path)
 
 
+def test_a_checkpoint_replaces_the_weights_that_a_config_starts_from(tmp_path: Path) -> None:
+    path = _save_checkpoint(tmp_path / "run")
+    (tmp_path / "c.yaml").write_text("model: {class_path: EDSR, init_args: {weights: runs/1/last.ckpt}}\n")
+    config = ["--config", str(tmp_path / "c.yaml")]
+    assert "weights" not in read(["fit", *config, "--ckpt_path", str(path)]).stack["model"]["init_args"]
+    assert read(["fit", *config]).stack["model"]["init_args"]["weights"] == "runs/1/last.ckpt"
+
+
 def test_last_is_the_newest_of_the_run_folder(tmp_path: Path) -> None:
     import os
 

@@ -91,3 +91,11 @@ def test_several_processes_are_left_to_lightning() -> None:
     before = signal.getsignal(signal.SIGINT)
     Interrupt().on_train_start(_trainer(world_size=2), None)  # type: ignore[arg-type]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_each_of_several_losses_is_looked_at_and_named() -> None:
+    losses = {"loss": torch.tensor(1.0), "l_d_fake": torch.tensor(float("nan")), "note": "no tensor"}
+    module: Any = SimpleNamespace(automatic_optimization=False)
+    with pytest.raises(InputError, match=r"the loss l_d_fake is nan.*set --model\.init_args\.gradient_clip_val"):
+        FiniteLoss().on_train_batch_end(_trainer(), module, losses, None, 0)
+    FiniteLoss().on_train_batch_end(_trainer(), module, {**losses, "l_d_fake": torch.tensor(0.0)}, None, 0)

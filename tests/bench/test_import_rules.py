@@ -13,6 +13,7 @@ CONTRACTS = {
     "images",
     "module",
     "weights",
+    "weight_files",
     "tiling",
     "errors",
     "naming",

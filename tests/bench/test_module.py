@@ -97,3 +97,90 @@ def test_a_module_that_keeps_parts_out_of_its_checkpoints_may() -> None:
     module = Twice()
     module.strict_loading = False
     module.on_load_checkpoint({"state_dict": {}})
+
+
+# -------------------------------------------------------------------------------------- backbones and earlier stages
+
+
+class Leaning(Twice):
+    """Learns from a frozen backbone."""
+
+    def __init__(self, *, allow: bool = False, previous: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.allow_random_backbones = allow
+        self.previous = previous
+
+
+@pytest.fixture
+def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of outside weights, and no other place where they could lie."""
+    monkeypatch.setenv("SRBENCH_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    (tmp_path / "weights").mkdir()
+    return tmp_path / "weights"
+
+
+@pytest.mark.usefixtures("no_weights")
+def test_an_absent_backbone_is_refused_with_the_command_that_helps() -> None:
+    with pytest.raises(
+        InputError, match=r"vgg19-dcbb9e9d\.pth: Leaning needs.*srbench weights fetch vgg19.*allow_random"
+    ):
+        Leaning().backbone("vgg19")
+
+
+@pytest.mark.usefixtures("no_weights")
+def test_a_random_backbone_stamps_what_it_touches() -> None:
+    module = Leaning(allow=True)
+    with pytest.warns(UserWarning, match="everything made so is marked"):
+        assert module.backbone("vgg19") is None
+    assert module.marks == ("random_backbones",)
+    assert Leaning.marks == ()
+    saved: dict[str, Any] = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(saved)
+    other = Twice()
+    other.on_load_checkpoint(saved)
+    assert other.marks == ("random_backbones",)
+
+
+@pytest.mark.parametrize("allow", [False, True])
+def test_another_file_under_the_backbones_name_is_always_refused(no_weights: Path, allow: bool) -> None:
+    (no_weights / "vgg19-dcbb9e9d.pth").write_bytes(b"no weights")
+    with pytest.raises(InputError, match=r"vgg19-dcbb9e9d\.pth: .*another file.*srbench weights check vgg19"):
+        Leaning(allow=allow).backbone("vgg19")
+
+
+def test_a_stage_that_starts_from_a_marked_checkpoint_is_marked(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    state = {"net.factor": torch.tensor([3.0]), "discriminator.weight": torch.zeros(2)}
+    held = {"state_dict": state, "pytorch-lightning_version": "2.6", "marks": ["random_backbones"]}
+    torch.save(held, path)
+    module = Twice(weights=str(path))
+    module.prepare()
+    assert module.net["factor"].item() == 3.0  # the generator of a pair of networks
+    assert module.marks == ("random_backbones",)
+
+
+@pytest.mark.parametrize("weights", [None, "runs/1/last.ckpt"])
+def test_a_stage_without_the_one_before_names_the_command(weights: str | None) -> None:
+    module = Leaning(previous="methods/x/1_pixel.yaml", weights=weights)
+    with pytest.raises(InputError, match=r"srbench fit --config methods/x/1_pixel\.yaml.*previous null") as caught:
+        module.setup("fit")
+    assert caught.value.where == (weights or "model.init_args.weights")
+    if weights is None:
+        module.setup("test")  # nothing is trained: nothing has to come before
+
+
+class Renaming(nn.ParameterDict):
+    """A network that knows another layout of its own checkpoint."""
+
+    @staticmethod
+    def rename_upstream(state: Any) -> dict[str, Tensor]:
+        return {"factor": state["f"]}
+
+
+def test_a_network_may_know_its_published_layouts(tmp_path: Path) -> None:
+    torch.save({"f": torch.tensor([5.0])}, tmp_path / "w.pth")
+    module = Twice()
+    module.net = Renaming({"factor": nn.Parameter(torch.tensor([1.0]))})
+    module.load_upstream(tmp_path / "w.pth")
+    assert module.net["factor"].item() == 5.0
