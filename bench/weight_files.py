@@ -20,7 +20,7 @@ from srbench.catalog import room_folder
 from srbench.errors import InputError, MetricUnavailable
 from srbench.images import file_sha256
 from srbench.naming import safe_name, unknown_name
-from srbench.score_cache import cache_folder
+from srbench.score_cache import cache_folder, cache_key, open_cache
 
 FOLDER = "SRBENCH_WEIGHTS"
 """Environment variable: the folder to look in first."""
@@ -111,7 +111,7 @@ def need(name: str) -> Path:
         raise MetricUnavailable(f"unavailable: {weight.file} ({remedy(weight)})")
     wrong = fault(weight, path)
     if wrong is not None:
-        raise MetricUnavailable(f"unavailable: {weight.file} {wrong} (srbench weights check {name})")
+        raise MetricUnavailable(f"unavailable: {path.name} {wrong} (srbench weights check {name})")
     return path
 
 
@@ -125,11 +125,11 @@ def fault(weight: WeightFile, path: Path) -> str | None:
     found, published = digest(path), weight.digest(path.name)
     if found.startswith(published):
         return None
-    return f"in {path.parent} is another file: its sha256 starts {found[:8]}, not {published[:8]}"
+    return f"is another file of that name, its sha256 starts {found[:8]}, not {published[:8]}"
 
 
 def digest(path: Path) -> str:
-    """sha256 of a file, remembered for as long as its size and time of change stay what they were.
+    """sha256 of a file, remembered (in the user's cache too) while its size and times of change stay what they were.
 
     Raises:
         InputError: it cannot be read.
@@ -206,7 +206,16 @@ def _is_there(path: Path) -> bool:
 
 @functools.cache
 def _digest(path: Path, size: int, changed: int, moved: int) -> str:
-    return file_sha256(path)
+    cache = open_cache()
+    if cache is None:
+        return file_sha256(path)
+    key = cache_key("sha256 of a file", str(path), size, changed, moved)
+    found = cache.get(key)
+    if found is None:
+        found = file_sha256(path)
+        cache.put({key: found})
+    cache.close()
+    return found
 
 
 # --------------------------------------------------------------------------------------------------- reading

@@ -211,7 +211,7 @@ def test_another_file_of_the_right_name_is_refused(
 ) -> None:
     monkeypatch.setenv("SRBENCH_WEIGHTS", str(home / "mine"))
     lay(home / "mine" / "net.pth", b"wrong")
-    with pytest.raises(MetricUnavailable, match=r"net.pth in .*mine is another file.*srbench weights check made"):
+    with pytest.raises(MetricUnavailable, match=r"net.pth is another file.*\(srbench weights check made\)$"):
         need("made")
 
 
@@ -227,15 +227,21 @@ def test_a_prefix_is_enough_to_refuse(home: Path) -> None:
     assert fault(weight, lay(home / "net.pth", b"wrong")) is not None
 
 
-def test_a_digest_is_remembered_until_the_file_changes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    counted: list[Path] = []
+@pytest.fixture
+def counted(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that were hashed in earnest."""
+    files: list[Path] = []
     real = weight_files.file_sha256
 
     def count(path: Path) -> str:
-        counted.append(path)
+        files.append(path)
         return real(path)
 
     monkeypatch.setattr(weight_files, "file_sha256", count)
+    return files
+
+
+def test_a_digest_is_remembered_until_the_file_changes(home: Path, counted: list[Path]) -> None:
     path = lay(home / "net.pth", b"one")
     assert digest(path) == digest(path) == hashlib.sha256(b"one").hexdigest()
     assert len(counted) == 1
@@ -244,6 +250,35 @@ def test_a_digest_is_remembered_until_the_file_changes(home: Path, monkeypatch: 
     assert digest(path) == hashlib.sha256(b"two").hexdigest()
     with pytest.raises(InputError, match="cannot be read"):
         digest(home / "absent")
+
+
+def test_a_digest_is_remembered_by_the_next_process(home: Path, counted: list[Path]) -> None:
+    path = lay(home / "net.pth", b"one")
+    digest(path)
+    weight_files._digest.cache_clear()  # what a process forgets when it ends
+    assert digest(path) == hashlib.sha256(b"one").hexdigest()
+    assert len(counted) == 1
+
+
+def test_without_a_cache_it_is_hashed_anew(home: Path, counted: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRBENCH_CACHE", "off")
+    path = lay(home / "net.pth", b"one")
+    for _ in range(2):
+        digest(path)
+        weight_files._digest.cache_clear()
+    assert len(counted) == 2
+    assert not (home / "cache").exists()
+
+
+def test_the_same_size_at_the_same_time_does_not_deceive(home: Path, counted: list[Path]) -> None:
+    """A file put in another's place with its times set back: the system's own time of change tells."""
+    path = lay(home / "net.pth", b"one")
+    times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+    digest(path)
+    other = lay(home / "other", b"two")
+    other.replace(path)
+    os.utime(path, ns=times)
+    assert digest(path) == hashlib.sha256(b"two").hexdigest()
 
 
 # --------------------------------------------------------------------------------------------- reading
