@@ -12,6 +12,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from srbench.datamodules.degradations.poisson import draw_counts
 from srbench.errors import InputError
 
 # Luma as torchvision's rgb_to_grayscale has it.
@@ -125,6 +126,8 @@ def poisson_field(levels: Tensor, photons: Tensor, *, generator: torch.Generator
     Raises:
         InputError: there is no generator.
     """
+    if levels.device.type == "cpu":
+        return draw_counts(levels, int(photons), _given(generator))
     return torch.poisson(levels / 255 * photons, generator=_given(generator))
 
 
