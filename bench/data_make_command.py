@@ -44,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
         workers=given.workers,
         crops=given.crops,
         title=given.title,
-        progress=_counter(began),
+        progress=_counter(),
     )
     spent = time.monotonic() - began
     fresh = made.images - made.kept
@@ -75,14 +75,17 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _counter(began: float) -> Callable[[int, int], None]:
+def _counter() -> Callable[[int, int], None]:
     """Counts images on one line of a terminal, or in ten lines of a log, with the time that is left."""
+    first: tuple[float, int] | None = None
     shown = -1
 
     def count(done: int, total: int) -> None:
-        nonlocal shown
-        left = (time.monotonic() - began) / done * (total - done)
-        line = f"{done} of {total} images, {left:.0f} s left"
+        nonlocal first, shown
+        now = time.monotonic()
+        first = first or (now, done)  # from here: before it, workers were starting
+        pace = (now - first[0]) / (done - first[1]) if done > first[1] else None
+        line = f"{done} of {total} images" + (f", {pace * (total - done):.0f} s left" if pace is not None else "")
         if sys.stderr.isatty():
             print(f"\r{line:<40}", end="\n" if done == total else "", file=sys.stderr, flush=True)
         elif done * 10 // total > shown:

@@ -1,4 +1,4 @@
-"""The folder of a set in the making: what it was begun for, the journal of what is done, and what a kill left behind."""
+"""The folder of a set in the making: what it was begun for, the journal of what is done, what a kill left behind."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def _crop_count(spec: Spec, crops: int | None) -> int | None:
 
 def _title(given: str | None, hr: Path, stems: list[str]) -> str:
     if given is None:
-        given = "div2k" if DIV2K_VAL == set(stems) else set_name(hr)
+        given = "div2k" if set(stems) == DIV2K_VAL else set_name(hr)
     title = given.lower().replace(" ", "_")
     if "@" in title:
         raise InputError(f"{given!r} cannot name images", where="--title", remedy="leave out '@', which marks the seed")

@@ -73,7 +73,7 @@ class _Worker:
     def hear(self) -> Finished | None:
         """The next finished item, or None when the image is finished."""
         try:
-            said: Finished | None | Exception = self.pipe.recv()
+            said: Finished | Exception | None = self.pipe.recv()
         except (EOFError, OSError):
             raise self._dead() from None
         if isinstance(said, Exception):
