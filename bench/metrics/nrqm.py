@@ -15,7 +15,7 @@ from srbench.errors import InputError
 from srbench.images import Pixels
 from srbench.metrics import ImageMetric, ImageScores, package
 from srbench.metrics import niqe as niqe_family
-from srbench.metrics.backends import batch, check_side, exact, optional, ready
+from srbench.metrics.backends import batch, check_side, exact, optional, ready, replaced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,10 +55,56 @@ def value(model: nn.Module, image: Tensor) -> float:
     """The score of one image, (1,3,H,W) in [0,1]; NaN where it has no texture, since NRQM then inverts zero."""
     import torch
 
-    try:
-        return float(model(image))
-    except torch.linalg.LinAlgError:
-        return math.nan
+    nrqm_arch, ssim_arch = optional("pyiqa.archs.nrqm_arch"), optional("pyiqa.archs.ssim_arch")
+    with replaced(nrqm_arch, gamma_gen_gauss=gaussian_shape), replaced(ssim_arch, filter2=filter_valid):
+        try:
+            return float(model(image))
+        except torch.linalg.LinAlgError:
+            return math.nan
+
+
+def gaussian_shape(samples: Tensor) -> Tensor:
+    """The shape of the generalised Gaussian that fits each row, from the table 0.03, 0.031, ..., 10.
+
+    IQA-PyTorch compares every row with all 9,971 entries; the ratio falls with the shape, so a search does.
+
+    Args:
+        samples: (...,n).
+
+    Returns:
+        (...).
+    """
+    import torch
+
+    shapes = torch.arange(0.03, 10.001, 0.001).to(samples)
+    ratios = (torch.lgamma(1 / shapes) + torch.lgamma(3 / shapes) - 2 * torch.lgamma(2 / shapes)).exp()
+    mean = samples.mean(dim=-1, keepdim=True)
+    spread = (samples - mean).abs().mean(dim=-1).square()
+    ratio = (samples.var(dim=-1) / (spread + 1e-7)).contiguous()
+    after = torch.searchsorted(-ratios, -ratio).clamp(1, len(ratios) - 1)
+    nearest = torch.where((ratio - ratios[after - 1]).abs() <= (ratio - ratios[after]).abs(), after - 1, after)
+    return shapes[nearest.masked_fill(ratio.isnan(), 0)]
+
+
+def filter_valid(planes: Tensor, window: Tensor, padding: str) -> Tensor:
+    """Correlation with a window where it lies wholly inside, through the Fourier domain.
+
+    Args:
+        planes: (n,1,H,W).
+        window: (1,1,k,k).
+        padding: ``valid``, the only kind that NRQM asks for.
+
+    Returns:
+        (n,1,H-k+1,W-k+1).
+    """
+    import torch
+
+    if padding != "valid" or min(planes.shape[-2:]) < window.shape[-1]:
+        raise ValueError(f"filter_valid takes planes no smaller than the window, not {tuple(planes.shape)} ({padding})")
+    size, lost = planes.shape[-2:], window.shape[-1] - 1
+    product = torch.fft.rfft2(planes) * torch.fft.rfft2(window.to(planes), s=size).conj()
+    whole = torch.fft.irfft2(product, s=size)
+    return whole[..., : size[0] - lost, : size[1] - lost]
 
 
 def _make(device: str) -> ImageScores:

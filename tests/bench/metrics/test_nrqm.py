@@ -82,6 +82,44 @@ def test_pi_equals_iqa_pytorch(
     assert build("pi")([image], None) == [pytest.approx(float(theirs(to_tensor(image)[None])), abs=1e-5)]
 
 
+def test_shapes_of_distributions_are_those_of_iqa_pytorch() -> None:
+    from pyiqa.archs.nrqm_arch import gamma_gen_gauss
+
+    generator = torch.Generator().manual_seed(0)
+    uniform = torch.rand(40, 49, generator=generator, dtype=torch.float64)
+    tailed = torch.randn(40, 49, generator=generator, dtype=torch.float64).pow(9)
+    constant = torch.full((2, 49), 0.5, dtype=torch.float64)
+    spike = torch.zeros(1, 49, dtype=torch.float64).index_fill_(1, torch.tensor([7]), 1e9)
+    odd = torch.tensor([[math.nan] * 49, [math.inf] * 49], dtype=torch.float64)
+    samples = torch.cat([uniform, tailed, constant, spike, odd])
+    found = nrqm.gaussian_shape(samples)
+    assert torch.equal(found, gamma_gen_gauss(samples))
+    assert found.max() == pytest.approx(10)
+    assert found.min() == pytest.approx(0.03)
+    assert torch.equal(nrqm.gaussian_shape(samples.reshape(5, 17, 49)), found.reshape(5, 17))
+
+
+@pytest.mark.parametrize("size", [(11, 11), (40, 57), (64, 64)])
+def test_filtering_is_that_of_iqa_pytorch(size: tuple[int, int]) -> None:
+    from pyiqa.matlab_utils import filter2, fspecial
+
+    generator = torch.Generator().manual_seed(0)
+    planes = torch.rand(2, 1, *size, generator=generator, dtype=torch.float64) * 255**2
+    noise = torch.rand(1, 1, 11, 11, generator=generator, dtype=torch.float64)
+    window = fspecial(11, 1.5).double() + 1e-3 * noise  # symmetric no more
+    torch.testing.assert_close(nrqm.filter_valid(planes, window, "valid"), filter2(planes, window, "valid"))
+    with pytest.raises(ValueError, match="no smaller than the window"):
+        nrqm.filter_valid(planes[..., :10], window, "valid")
+
+
+def test_the_library_is_left_as_it_was(model: Path, build: Build, texture: Texture) -> None:
+    from pyiqa.archs import nrqm_arch, ssim_arch
+
+    before = nrqm_arch.gamma_gen_gauss, ssim_arch.filter2
+    build("nrqm")([texture(1)], None)
+    assert (nrqm_arch.gamma_gen_gauss, ssim_arch.filter2) == before
+
+
 def test_pi_crops_four_pixels_itself(model: Path, parameters: Path, build: Build, texture: Texture) -> None:
     image = texture(1, 112, 112)
     framed = image.copy()
