@@ -171,7 +171,9 @@ def _texts() -> list[tuple[str, str]]:
 def _told(text: str) -> list[str]:
     paths = [found.group() for pattern in _PLACES for found in pattern.finditer(text)]
     here = (str(ROOT),) if len(ROOT.parts) > 2 else ()  # a checkout at the top, /app, would be in many a word
-    return paths + [told for told in (*_HOSTS, *here) if told in text]
+    # torchvision's weights are published beside the wheels; their addresses are sources, not places to install from.
+    without_weights = text.replace("https://download." + "pytorch.org/models/", "")
+    return paths + [told for told in (*_HOSTS, *here) if told in without_weights]
 
 
 def test_no_file_holds_a_place_of_this_machine_or_a_registry() -> None:
@@ -190,6 +192,7 @@ def test_no_file_holds_a_place_of_this_machine_or_a_registry() -> None:
         "file:///wo" + "rk/x",
         "C:\\Us" + "ers\\someone",
         "index = https://" + "py" + "pi.org/simple",
+        "index = https://download." + "pytorch.org/whl/cpu",
     ],
 )
 def test_the_search_finds(text: str) -> None:
@@ -197,7 +200,16 @@ def test_the_search_finds(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a/wo" + "rk/b", "{root}/wo" + "rk/x", "../shared/data", "runs/wo" + "rk/x", "at /home/ann/w.pth", "/work"]
+    "text",
+    [
+        "a/wo" + "rk/b",
+        "{root}/wo" + "rk/x",
+        "../shared/data",
+        "runs/wo" + "rk/x",
+        "at /home/ann/w.pth",
+        "/work",
+        "url: https://download." + "pytorch.org/models/net.pth",
+    ],
 )
 def test_the_search_leaves_alone(text: str) -> None:
     assert not _told(text)
