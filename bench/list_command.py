@@ -61,12 +61,30 @@ def configs() -> list[dict[str, str]]:
     return [{"name": name} for name in config_names()]
 
 
+def tables() -> list[dict[str, str]]:
+    """Every shipped table of a paper: name, protocol, size and what it shows."""
+    from srbench.tables import load_table, table_names
+
+    found = [load_table(name) for name in table_names()]
+    return [
+        {
+            "name": t.name,
+            "protocol": t.protocol,
+            "methods": str(len(t.methods)),
+            "test sets": str(len(t.test_sets)),
+            "summary": t.title,
+        }
+        for t in found
+    ]
+
+
 KINDS: dict[str, Callable[[], list[dict[str, str]]]] = {
     "methods": methods,
     "datasets": datasets,
     "metrics": metrics,
     "protocols": protocols,
     "configs": configs,
+    "tables": tables,
 }
 
 

@@ -70,10 +70,10 @@ def reported_table(board: Leaderboard) -> list[list[str]]:
     names = reported_columns(board)
     rows = []
     for i in range(len(board.groups) + 1):
-        group = board.groups[i] if i < len(board.groups) else None
-        for row in group.rows if group else ():
-            held = dict(zip(columns(board.metrics), cells(group, row, board.metrics), strict=True))
-            rows.append([{**held, "kind": "measured"}.get(name, "") for name in names])
+        for group in board.groups[i : i + 1]:
+            for row in group.rows:
+                held = dict(zip(columns(board.metrics), cells(group, row, board.metrics), strict=True))
+                rows.append([{**held, "kind": "measured"}.get(name, "") for name in names])
         for block in blocks_after(board, i):
             rows += [[_reported_cells(block, row).get(name, "") for name in names] for row in block.rows]
     return rows

@@ -1,0 +1,159 @@
+"""What a table still needs: every cell is recorded, can run, or cannot, with the reason. Nothing is changed here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from srbench import weight_files
+from srbench.catalog import find_config
+from srbench.errors import InputError, MetricUnavailable
+from srbench.leaderboard import Entry
+from srbench.metrics import find
+from srbench.protocol import load_protocol
+from srbench.tables.spec import MethodSpec, SetSpec, TableSpec
+
+State = Literal["recorded", "to run", "cannot run", "failed"]
+Locate = Callable[[str], Path]
+"""Name in the weights catalogue -> file; raises MetricUnavailable with the remedy where it is absent or wrong."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method on one test set.
+
+    Attributes:
+        method: the row.
+        test_set: the column.
+        state: ``recorded``, ``to run``, ``cannot run``, or ``failed`` when it was tried in vain.
+        entry: what was measured; None where nothing was.
+        arguments: what ``srbench`` is called with to measure it.
+        reason: why it cannot run or failed, or what a recorded cell lacks.
+    """
+
+    method: MethodSpec
+    test_set: SetSpec
+    state: State
+    entry: Entry | None = None
+    arguments: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A table with the state of all its cells, by method, then by test set."""
+
+    spec: TableSpec
+    cells: tuple[Cell, ...]
+
+    def replaced(self, old: Cell, new: Cell) -> Plan:
+        """The plan with one cell changed."""
+        return dataclasses.replace(self, cells=tuple(new if cell is old else cell for cell in self.cells))
+
+
+def make_plan(
+    spec: TableSpec,
+    entries: Sequence[Entry],
+    *,
+    out: Path,
+    data: Path,
+    extra: Sequence[str] = (),
+    locate: Locate = weight_files.need,
+) -> Plan:
+    """The state of every cell.
+
+    Args:
+        spec: the table.
+        entries: what is recorded anywhere.
+        out: folder for the records of cells that will run.
+        data: folder below which the test sets' roots lie.
+        extra: arguments that every run gets on top.
+        locate: where weights lie.
+    """
+    cells = []
+    for method in spec.methods:
+        for test_set in spec.test_sets:
+            cells.append(_cell(spec, method, test_set, entries, out, data, extra, locate))
+    return Plan(spec, tuple(cells))
+
+
+def recorded(spec: TableSpec, method: MethodSpec, test_set: SetSpec, entries: Sequence[Entry]) -> Entry | None:
+    """The newest run of the cell; runs on random weights and under another rule of the protocol's name do not count."""
+    rule = load_protocol(spec.protocol).sha256
+    wanted = (method.name, test_set.name, test_set.scale, rule)
+    found = [
+        entry
+        for entry in entries
+        if (r := entry.record) and (r.method, r.test_set, r.scale, r.protocol_sha256) == wanted
+        if "random_backbones" not in r.marks
+    ]
+    return max(found, key=lambda entry: datetime.fromisoformat(entry.record.date), default=None)
+
+
+def _cell(
+    spec: TableSpec,
+    method: MethodSpec,
+    test_set: SetSpec,
+    entries: Sequence[Entry],
+    out: Path,
+    data: Path,
+    extra: Sequence[str],
+    locate: Locate,
+) -> Cell:
+    entry = recorded(spec, method, test_set, entries)
+    if entry is not None and not _can_be_filled(entry):
+        return Cell(method, test_set, "recorded", entry, reason=_gaps(entry, spec))
+    try:
+        arguments = _arguments(spec, method, test_set, out, data, locate)
+    except (InputError, MetricUnavailable) as error:
+        if entry is not None:  # what was measured stands, although it cannot be measured again here
+            return Cell(method, test_set, "recorded", entry, reason=_gaps(entry, spec))
+        return Cell(method, test_set, "cannot run", reason=str(error))
+    return Cell(method, test_set, "to run", entry, (*arguments, *extra))
+
+
+def _gaps(entry: Entry, spec: TableSpec) -> str:
+    missing = {m: r.missing for m, r in entry.record.metrics.items() if m in spec.metrics and r.missing is not None}
+    return "; ".join(f"{metric}: {reason.rstrip('.')}" for metric, reason in missing.items())
+
+
+def _can_be_filled(entry: Entry) -> bool:
+    """Whether a metric that was unavailable then has all its weights by now; its cached scores make the rest cheap."""
+    for metric, result in entry.record.metrics.items():
+        weights = find(metric).weights
+        if (result.missing or "").startswith("unavailable") and weights and all(map(weight_files.locate, weights)):
+            return True
+    return False
+
+
+def _arguments(
+    spec: TableSpec, method: MethodSpec, test_set: SetSpec, out: Path, data: Path, locate: Locate
+) -> tuple[str, ...]:
+    """The call that measures the cell.
+
+    Raises:
+        InputError: it cannot run, and why.
+        MetricUnavailable: its weights are not here.
+    """
+    for lacks in (method.lacks, test_set.lacks):
+        if lacks:
+            raise InputError(lacks)
+    configs = (*method.configs, *test_set.configs)
+    for config in configs:
+        find_config(config)
+    arguments = ["test", *(part for config in configs for part in ("--config", config))]
+    if test_set.root is not None:
+        root = data / test_set.root
+        if not root.is_dir():
+            raise InputError("no such folder of test images", where=root, remedy="give its parent by --data DIR")
+        arguments += ["--data.init_args.root", str(root)]
+    if method.weights is not None:
+        arguments += ["--model.init_args.weights", str(locate(method.weights))]
+    for key, value in {**method.arguments, **test_set.arguments}.items():
+        arguments += [f"--{key}", value]
+    arguments += ["--benchmark.protocol", spec.protocol, "--benchmark.method", method.name, "--benchmark.out", str(out)]
+    return tuple(arguments)

@@ -1,0 +1,99 @@
+"""Running what a plan calls for, one cell at a time, through the command; a cell that fails leaves the others alone."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from srbench.leaderboard import load_entries
+from srbench.tables.plan import Cell, Plan, recorded
+
+Command = Callable[[Sequence[str]], int]
+"""``srbench.cli.main``: arguments to an exit status."""
+
+_MARK = "srbench: error: "
+_INTERRUPTED = 130
+
+
+def run_plan(plan: Plan, out: Path, command: Command, say: Callable[[str], None] = print) -> Plan:
+    """Runs every cell that is to run, and gives the plan with what came of it.
+
+    A run that was interrupted goes on where it stopped when the table is asked for again: finished cells are recorded,
+    and the unfinished one keeps its scored images.
+
+    Args:
+        plan: what there is to do.
+        out: the records' folder that the cells' arguments name.
+        command: runs one command line.
+        say: gets a line per cell.
+
+    Raises:
+        KeyboardInterrupt: the running cell was interrupted.
+    """
+    waiting = [cell for cell in plan.cells if cell.state == "to run"]
+    for number, cell in enumerate(waiting, start=1):
+        say(f"[{number}/{len(waiting)}] {cell.method.name} on {cell.test_set.name} x{cell.test_set.scale}")
+        done = _run(plan, cell, out, command)
+        if done.state == "failed":
+            say(f"  failed: {done.reason}")
+        plan = plan.replaced(cell, done)
+    return plan
+
+
+def _run(plan: Plan, cell: Cell, out: Path, command: Command) -> Cell:
+    heard = _Listener(sys.stderr)
+    with contextlib.redirect_stderr(heard), _argv(cell.arguments):
+        status = command(list(cell.arguments))
+    gc.collect()  # a network of the last cell must not stay beside that of the next
+    if status == _INTERRUPTED:
+        raise KeyboardInterrupt
+    if status != 0:
+        return Cell(cell.method, cell.test_set, "failed", cell.entry, cell.arguments, heard.reason or f"exit {status}")
+    entry = recorded(plan.spec, cell.method, cell.test_set, load_entries([out]) if out.is_dir() else [])
+    if entry is None:
+        reason = f"it left no record of {cell.test_set.name} x{cell.test_set.scale}: the table names the set otherwise"
+        return Cell(cell.method, cell.test_set, "failed", cell.entry, cell.arguments, reason)
+    return Cell(cell.method, cell.test_set, "recorded", entry, cell.arguments)
+
+
+@contextlib.contextmanager
+def _argv(arguments: Sequence[str]) -> Iterator[None]:
+    """Lightning starts the other processes of a run by ``sys.argv``; they must run the cell and not the table."""
+    kept = sys.argv
+    sys.argv = [kept[0], *arguments]
+    try:
+        yield
+    finally:
+        sys.argv = kept
+
+
+class _Listener(io.TextIOBase):
+    """Passes text on and remembers the error line."""
+
+    def __init__(self, to: TextIO) -> None:
+        self._to = to
+        self._text = ""
+
+    def write(self, text: str) -> int:
+        self._text = (self._text + text)[-20_000:]
+        return self._to.write(text)
+
+    def flush(self) -> None:
+        self._to.flush()
+
+    def isatty(self) -> bool:
+        return self._to.isatty()
+
+    def fileno(self) -> int:
+        return self._to.fileno()
+
+    @property
+    def reason(self) -> str:
+        """The last error's sentence; empty when none was said."""
+        found = [line for line in self._text.splitlines() if line.startswith(_MARK)]
+        return found[-1].removeprefix(_MARK) if found else ""

@@ -1,0 +1,145 @@
+"""``srbench table`` on images the tests make: what is measured is measured once, whatever interrupts it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from srbench.evaluation import Evaluation
+from srbench.records import ImageRow, find_records
+
+from .conftest import Run
+
+TABLE = """\
+table: mine/1
+title: Bicubic in two border rules
+protocol: y219_crop4
+test_sets:
+  - {name: six, configs: [six.yaml]}
+  - {name: four, configs: [four.yaml]}
+  - {name: far, configs: [four.yaml], root: nowhere}
+methods:
+  - {name: Symmetric, configs: [methods/bicubic/test.yaml]}
+  - {name: Replicate, configs: [methods/bicubic/test.yaml], arguments: {model.init_args.border: replicate}}
+  - {name: ESRGAN, configs: [methods/spandrel/esrgan.yaml], weights: esrgan}
+"""
+DATA = """\
+data:
+  class_path: srbench.datamodules.ImagePairs
+  init_args: {{scale: 4, test_gt: {gt}, test_name: {name}}}
+"""
+PRINTED = """\
+paper,table,row,test_set,scale,method,variant,metric,metric_id,metric_id_basis,value,unit,protocol,note
+mine,1,1,six,4,Symmetric,,PSNR,psnr_y219,stated,99.9,dB,y219_crop4,a made up number
+"""
+CPU = ["--", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
+COMMAND = ["table", "mine.yaml", "--out", "out", *CPU]
+
+
+@pytest.fixture
+def table(run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the images that are scored, in order; the table and its data lie in the working folder."""
+    monkeypatch.setenv("SRBENCH_WEIGHTS", str(tmp_path / "no weights"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    Path("mine.yaml").write_text(TABLE)
+    Path("six.yaml").write_text(DATA.format(gt=folder / "test", name="six"))
+    Path("four.yaml").write_text(DATA.format(gt=folder / "train", name="four"))
+    published = Path("results/published")
+    published.mkdir(parents=True)
+    (published / "mine.csv").write_text(PRINTED)
+    scored: list[str] = []
+    add = Evaluation.add
+
+    def counts(self: Evaluation, row: ImageRow) -> None:
+        scored.append(f"{self.subject.method}/{self.info.name}/{row.name}")
+        add(self, row)
+
+    monkeypatch.setattr(Evaluation, "add", counts)
+    return scored
+
+
+def _rows() -> list[dict[str, str]]:
+    return list(csv.DictReader(Path("out/table.csv").open(encoding="utf-8", newline="")))
+
+
+def test_a_table_is_measured_beside_print_and_only_once(run: Run, table: list[str]) -> None:
+    shown = run(*COMMAND).out
+    assert "mine/1: 9 cells, 0 recorded, 4 to run, 5 cannot run" in shown
+    assert "[4/4] Replicate on four x4" in shown
+    assert len(table) == len(set(table)) == 20
+    rows = {(row["method"], row["test_set"], row["metric"]): row for row in _rows()}
+    best = rows["Symmetric", "six", "psnr_y219"]
+    [record] = [r for _, r in find_records([Path("out")]) if (r.method, r.test_set) == ("Symmetric", "six")]
+    assert float(best["measured"]) == record.metrics["psnr_y219"].mean
+    assert (best["reported"], best["beyond"], best["status"]) == ("99.9", "yes", "recorded")
+    assert float(best["difference"]) == pytest.approx(float(best["measured"]) - 99.9)
+    assert rows["ESRGAN", "six", "psnr_y219"]["status"] == "cannot run"
+    assert "srbench weights fetch esrgan" in rows["ESRGAN", "six", "psnr_y219"]["remark"]
+    assert "no such folder of test images" in rows["Symmetric", "far", "psnr_y219"]["remark"]
+    assert "99.9 | -" in Path("out/table.md").read_text()
+    first = Path("out/table.csv").read_bytes(), Path("out/table.md").read_bytes()
+    again = run(*COMMAND).out
+    assert "9 cells, 4 recorded, 0 to run, 5 cannot run" in again
+    assert len(table) == 20, "nothing is computed twice"
+    assert (Path("out/table.csv").read_bytes(), Path("out/table.md").read_bytes()) == first
+
+
+def test_what_is_recorded_elsewhere_is_not_run(run: Run, table: list[str]) -> None:
+    run("test", "--config", "methods/bicubic/test.yaml", "--config", "six.yaml", "--benchmark.method", "Symmetric",
+        "--benchmark.out", "earlier", *CPU[1:])  # fmt: skip
+    assert len(table) == 6
+    shown = run("table", "mine.yaml", "--records", "earlier", "--out", "out", *CPU).out
+    assert "1 recorded, 3 to run" in shown
+    assert len(table) == len(set(table)) == 20
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(run: Run, table: list[str]) -> None:
+    shown = run("table", "mine.yaml", "--out", "out", "--dry-run", *CPU).out
+    assert "to run      Symmetric on six x4: srbench test --config methods/bicubic/test.yaml --config six.yaml" in shown
+    assert "--trainer.accelerator cpu" in shown
+    assert "cannot run  ESRGAN on six x4: unavailable: " in shown
+    assert not table
+    assert not Path("out").exists()
+
+
+def test_interrupted_it_goes_on_where_it_stopped(run: Run, table: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    add = Evaluation.add
+
+    def stops(self: Evaluation, row: ImageRow) -> None:
+        if len(table) == 9:  # in the middle of the second cell
+            raise KeyboardInterrupt
+        add(self, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluation, "add", stops)
+        run(*COMMAND, status=130)
+    assert len(table) == 9
+    assert not Path("out/table.csv").exists()
+    shown = run(*COMMAND).out
+    assert "1 recorded, 3 to run" in shown
+    assert len(table) == len(set(table)) == 20, "no image is scored twice"
+    assert {row["status"] for row in _rows() if row["method"] != "ESRGAN" and row["test_set"] != "far"} == {"recorded"}
+
+
+def test_a_cell_that_fails_is_named_and_the_rest_is_measured(run: Run, table: list[str]) -> None:
+    Path("four.yaml").write_text(DATA.format(gt="gone", name="four"))
+    ran = run(*COMMAND, status=1)
+    assert "failed: " in ran.out
+    rows = {(row["method"], row["test_set"]): row for row in _rows() if row["metric"] == "psnr_y219"}
+    assert rows["Symmetric", "four"]["status"] == "failed"
+    assert "gone" in rows["Symmetric", "four"]["remark"]
+    assert rows["Replicate", "six"]["status"] == "recorded"
+
+
+def test_a_test_set_under_another_name_is_told(run: Run, table: list[str]) -> None:
+    Path("mine.yaml").write_text(TABLE.replace("name: four", "name: quattro"))
+    assert "it left no record of quattro x4: the table names the set otherwise" in run(*COMMAND, status=1).out
+
+
+def test_mistakes_get_one_line(run: Run, table: list[str]) -> None:
+    assert "unknown table 'hraware/9'; did you mean 'hraware/1'" in run("table", "hraware/9", status=2).err
+    assert "no such folder of records" in run("table", "mine.yaml", "--records", "none", status=2).err
+    Path("out").write_text("a file")
+    assert "cannot be written" in run(*COMMAND, status=2).err + run(*COMMAND, status=None).out
