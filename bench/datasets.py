@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple, NotRequired, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -70,6 +70,7 @@ class Sample(TypedDict):
     name: str
     gt: NotRequired[Tensor]
     notes: NotRequired[tuple[str, ...]]
+    degradation: NotRequired[dict[str, Any]]
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -79,6 +80,8 @@ def collate(samples: Sequence[Sample]) -> Batch:
         batch["gt"] = torch.stack([s["gt"] for s in samples])
     if all("notes" in s for s in samples):
         batch["notes"] = [s["notes"] for s in samples]
+    if all("degradation" in s for s in samples):
+        batch["degradation"] = [s["degradation"] for s in samples]
     return batch
 
 
