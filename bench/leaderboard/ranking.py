@@ -234,11 +234,27 @@ def _remarks(groups: Sequence[Group], rank_by: str | None) -> Iterable[str]:
         for label, row in zip(group.labels, group.rows, strict=True):
             if row.unranked and not row.unranked.endswith("is missing"):
                 yield f"{group.title}: {label} is not ranked, because {row.unranked}."
+    if rank_by is not None:
+        yield from _ranked_apart(groups)
     yield from _missing_values(groups)
     for test_set in sorted({group.test_set.split("#")[0] for group in groups if "#" in group.test_set}):
         yield f"{test_set}: these rows were measured on different files; each version (#...) is ranked apart."
     if any("#" in group.protocol for group in groups):
         yield "A protocol's name stands for two different rules (#...); they are ranked apart."
+
+
+def _ranked_apart(groups: Sequence[Group]) -> Iterable[str]:
+    """Whoever asks for one ranking by a metric that several protocols measure is told why there are several."""
+    protocols: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for group in groups:
+        if group.metric is not None:
+            protocols[group.test_set, group.scale].append(group.protocol)
+    for (test_set, scale), names in protocols.items():
+        if len(names) > 1:
+            yield (
+                f"{test_set} ×{scale}: ranked under {', '.join(names)} apart, never together, for border and crop move "
+                "a score by more than methods do."
+            )
 
 
 def _missing_values(groups: Sequence[Group]) -> Iterable[str]:

@@ -82,16 +82,21 @@ def make_plan(
 
 
 def recorded(spec: TableSpec, method: MethodSpec, test_set: SetSpec, entries: Sequence[Entry]) -> Entry | None:
-    """The newest run of the cell; runs on random weights and under another rule of the protocol's name do not count."""
+    """The newest run of the cell; runs on random or other weights, or under another rule of that name, do not count."""
     rule = load_protocol(spec.protocol).sha256
     wanted = (method.name, test_set.name, test_set.scale, rule)
     found = [
         entry
         for entry in entries
         if (r := entry.record) and (r.method, r.test_set, r.scale, r.protocol_sha256) == wanted
-        if "random_backbones" not in r.marks
+        if "random_backbones" not in r.marks and _same_weights(method, r.weights_sha256)
     ]
     return max(found, key=lambda entry: datetime.fromisoformat(entry.record.date), default=None)
+
+
+def _same_weights(method: MethodSpec, sha256: str | None) -> bool:
+    """Whether a record's weights can be those of the table; True where no hash is published."""
+    return method.weights is None or sha256 is None or sha256.startswith(weight_files.find(method.weights).digest)
 
 
 def _cell(

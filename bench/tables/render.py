@@ -228,7 +228,9 @@ def _notes(values: Sequence[Value], most: int = 3) -> Iterator[str]:
             about.setdefault(note, []).append(f"{v.method} {v.variant}".strip() + f" {v.metric}{place}")
     for note, places in about.items():
         if note:
-            yield f"printed numbers ({', '.join(places)}): {note}" if len(places) <= most else f"printed numbers: {note}"
+            yield (
+                f"printed numbers ({', '.join(places)}): {note}" if len(places) <= most else f"printed numbers: {note}"
+            )
 
 
 def _places(places: list[str], every: int) -> str:

@@ -166,6 +166,16 @@ def test_protocols_are_never_ranked_together(make_entry: MakeEntry) -> None:
     )
 
 
+def test_who_ranks_by_a_metric_of_two_protocols_is_told_why_there_are_two_rankings(make_entry: MakeEntry) -> None:
+    first = make_entry({"psnr_y219": [30.0, 30.0]}, method="a")
+    second = make_entry({"psnr_y219": [31.0, 31.0]}, method="b", protocol="y219_crop0", protocol_sha256="d" * 64)
+    assert build_leaderboard([first, second]).remarks == ()
+    board = build_leaderboard([first, second], "psnr_y219")
+    assert [row["rank"] for row in read(to_csv(board))] == ["1", "1"]
+    (remark,) = board.remarks
+    assert remark.startswith("Set5 ×4: ranked under y219_crop0, y219_crop4 apart, never together, for border and crop")
+
+
 @pytest.mark.parametrize(
     ("changes", "names"),
     [

@@ -17,6 +17,7 @@ from srbench.leaderboard import (
     Leaderboard,
     build_leaderboard,
     to_csv,
+    to_frame,
     to_markdown,
     to_text,
     with_reported,
@@ -103,6 +104,13 @@ def test_a_metric_whose_id_is_open_has_a_column_of_its_own(board: Leaderboard) -
     assert head[-3:] == ["kind", "source", "note"]
     row = next(row for row in lines(shown) if row["kind"] == "reported")
     assert (row["psnr_y219"], row["PSNR (as printed)"], row["lpips_alex"]) == ("", "30.10", "0.1")
+
+
+def test_a_frame_holds_them_too(board: Leaderboard) -> None:
+    frame = to_frame(with_reported(board, [printed(metric_id=None, note="so")], {}))
+    row = frame[frame["kind"] == "reported"].iloc[0]
+    assert (row["method"], row["PSNR (as printed)"], row["note"]) == ("EDSR", 30.1, "PSNR: so")
+    assert list(frame["rank"].isna()) == [False, False, True, False]
 
 
 NOTED = [

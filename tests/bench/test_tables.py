@@ -203,6 +203,17 @@ def test_another_run_is_not_taken_for_the_cell(
     assert states(plan)["Bicubic", "Photos"] == "to run"
 
 
+def test_a_run_with_other_weights_is_not_taken_for_the_cell(tmp_path: Path, cell_entry: MakeEntry) -> None:
+    from srbench.weight_files import find
+
+    (tmp_path / "mine.yaml").write_text(TABLE.replace("weights: esrgan", "weights: realesrgan"))
+    spec, right = load_table(str(tmp_path / "mine.yaml")), find("realesrgan").digest
+    assert len(right) == 64
+    for sha, state in ((right, "recorded"), ("f" * 64, "cannot run")):
+        plan = planned(spec, tmp_path, [cell_entry(method="ESRGAN", weights_sha256=sha)])
+        assert states(plan)["ESRGAN", "Photos"] == state
+
+
 def test_of_several_runs_the_newest_counts(spec: TableSpec, tmp_path: Path, cell_entry: MakeEntry) -> None:
     entries = [
         cell_entry([v, v], date=f"2026-01-0{day}T00:00:00Z", config_sha256=str(day) * 64)
