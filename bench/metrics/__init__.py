@@ -139,18 +139,20 @@ def names() -> list[str]:
 
 
 def implementation(name: str) -> str:
-    """sha256 of the file that defines a metric: scores that another version of it gave are not taken for its own."""
+    """sha256 of the code that defines a metric: scores that another version of it gave are not taken for its own."""
     return _all()[name][1]
 
 
 @functools.cache
 def _all() -> dict[str, tuple[Metric, str]]:
+    families = [importlib.import_module(module.name) for module in pkgutil.iter_modules(__path__, f"{__name__}.")]
+    code = {family: Path(str(family.__file__)).read_bytes() for family in families}
+    # A file without metrics is a part that families share.
+    shared = b"".join(code[family] for family in families if not hasattr(family, "METRICS"))
     found: dict[str, tuple[Metric, str]] = {}
-    for module in pkgutil.iter_modules(__path__, f"{__name__}."):
-        family = importlib.import_module(module.name)
-        code = hashlib.sha256(Path(str(family.__file__)).read_bytes()).hexdigest()
-        for metric in getattr(family, "METRICS", ()):  # a file without is a part that families share
+    for family in families:
+        for metric in getattr(family, "METRICS", ()):
             if metric.name in found:
-                raise RuntimeError(f"two metrics are called {metric.name}; the second is in {module.name}")
-            found[metric.name] = metric, code
+                raise RuntimeError(f"two metrics are called {metric.name}; the second is in {family.__name__}")
+            found[metric.name] = metric, hashlib.sha256(code[family] + shared).hexdigest()
     return found
