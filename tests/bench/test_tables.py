@@ -207,7 +207,7 @@ def test_a_run_with_other_weights_is_not_taken_for_the_cell(tmp_path: Path, cell
     from srbench.weight_files import find
 
     (tmp_path / "mine.yaml").write_text(TABLE.replace("weights: esrgan", "weights: realesrgan"))
-    spec, right = load_table(str(tmp_path / "mine.yaml")), find("realesrgan").digest
+    spec, right = load_table(str(tmp_path / "mine.yaml")), find("realesrgan").digest()
     assert len(right) == 64
     for sha, state in ((right, "recorded"), ("f" * 64, "cannot run")):
         plan = planned(spec, tmp_path, [cell_entry(method="ESRGAN", weights_sha256=sha)])
