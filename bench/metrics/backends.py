@@ -69,15 +69,18 @@ def ready(network: nn.Module, device: str) -> nn.Module:
 
 
 @contextlib.contextmanager
-def exact() -> Iterator[None]:
-    """No gradients; cuDNN deterministic and in full float32, so that the numbers are the CPU's as far as can be."""
+def exact(device: str) -> Iterator[None]:
+    """No gradients, full float32 whatever the run around it chose, cuDNN deterministic: the CPU's numbers, nearly."""
     import torch
 
-    with (
-        torch.inference_mode(),
-        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
-    ):
-        yield
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    full = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    try:
+        with torch.inference_mode(), torch.autocast(device.partition(":")[0], enabled=False), full:
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def batch(images: Sequence[Pixels], device: str) -> Tensor:

@@ -92,7 +92,7 @@ def _make(device: str) -> ImageScores:
 
     def scores(sr: Sequence[Pixels], gt: Sequence[Pixels] | None) -> list[float]:
         check_side(sr, _FEWEST, "brisque")
-        with exact():
+        with exact(device):
             return [score(image) for image in sr]
 
     return scores

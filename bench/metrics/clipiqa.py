@@ -49,7 +49,7 @@ def _make(device: str) -> ImageScores:
 
     def scores(sr: Sequence[Pixels], gt: Sequence[Pixels] | None) -> list[float]:
         check_side(sr, _FEWEST, "clipiqa")
-        with exact():
+        with exact(device):
             return floats(model(batch(sr, device)))
 
     return scores

@@ -45,7 +45,7 @@ def _make(device: str) -> ImageScores:
 
     def scores(sr: Sequence[Pixels], gt: Sequence[Pixels] | None) -> list[float]:
         gt = reference(gt)
-        with exact():
+        with exact(device):
             return floats(model(batch(sr, device), batch(gt, device)))
 
     return scores

@@ -53,7 +53,7 @@ class InceptionDistance:
         """One row of 2048 features per image."""
         import torch
 
-        with exact():
+        with exact(self.device):
             batch = torch.stack([self.resize(image) for image in images]).to(self.device)
             features: Vectors = self.network((batch - 128) / 128).float().cpu().numpy()
         return features

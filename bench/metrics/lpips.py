@@ -72,7 +72,7 @@ def _make(device: str, *, net: str, to_tensor: ToTensor, metric: str) -> ImageSc
     def scores(sr: Sequence[Pixels], gt: Sequence[Pixels] | None) -> list[float]:
         gt = reference(gt)
         check_side(sr, _FEWEST[net], metric)
-        with exact():
+        with exact(device):
             return floats(model(to_tensor(sr, device), to_tensor(gt, device)))
 
     return scores

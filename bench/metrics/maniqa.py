@@ -50,7 +50,7 @@ def _make(device: str, *, weights: str) -> ImageScores:
     model = ready(network(weights), device)
 
     def scores(sr: Sequence[Pixels], gt: Sequence[Pixels] | None) -> list[float]:
-        with exact():  # the crops of one image are a batch of their own
+        with exact(device):  # the crops of one image are a batch of their own
             return [value for image in sr for value in floats(model(batch([image], device)))]
 
     return scores

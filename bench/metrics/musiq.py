@@ -38,7 +38,7 @@ def _make(device: str) -> ImageScores:
     model = ready(network(), device)
 
     def scores(sr: Sequence[Pixels], gt: Sequence[Pixels] | None) -> list[float]:
-        with exact():
+        with exact(device):
             return floats(model(batch(sr, device)))
 
     return scores

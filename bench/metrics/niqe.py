@@ -7,6 +7,7 @@ first image of IQA-PyTorch's calibration), but the tables of the field come from
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -67,10 +68,12 @@ def value(model: nn.Module, image: Tensor) -> float:
     """
     import torch
 
-    try:
-        return float(model(image))
-    except torch.linalg.LinAlgError:
-        return math.nan
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"cov\(\): degrees of freedom")  # of no block at all; NaN says it
+        try:
+            return float(model(image))
+        except torch.linalg.LinAlgError:
+            return math.nan
 
 
 def _make(device: str) -> ImageScores:
@@ -78,7 +81,7 @@ def _make(device: str) -> ImageScores:
 
     def scores(sr: Sequence[Pixels], gt: Sequence[Pixels] | None) -> list[float]:
         check_side(sr, BLOCK, "niqe")
-        with exact():  # one by one: in a batch, a textureless image would fail its neighbours too
+        with exact(device):  # one by one: in a batch, a textureless image would fail its neighbours too
             return [value(model, batch([image], device)) for image in sr]
 
     return scores

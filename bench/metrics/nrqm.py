@@ -125,7 +125,7 @@ def _make_pi(device: str) -> ImageScores:
 def _one_by_one(score: Callable[[Tensor], float], device: str, fewest: int, metric: str) -> ImageScores:
     def scores(sr: Sequence[Pixels], gt: Sequence[Pixels] | None) -> list[float]:
         check_side(sr, fewest, metric)
-        with exact():
+        with exact(device):
             return [score(batch([image], device)) for image in sr]
 
     return scores
