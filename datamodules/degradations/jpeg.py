@@ -87,7 +87,7 @@ def real_jpeg(image: Tensor, quality: int) -> Tensor:
         raise InputError(f"libjpeg takes a whole number as quality, not {quality!r}")
     file = io.BytesIO()
     Image.fromarray(to_uint8(image)).save(file, "JPEG", quality=int(quality), subsampling="4:2:0", optimize=False)
-    return to_tensor(np.asarray(Image.open(file))).to(device=image.device, dtype=image.dtype)
+    return to_tensor(np.array(Image.open(file))).to(device=image.device, dtype=image.dtype)
 
 
 def quality_factor(quality: float) -> float:
@@ -152,7 +152,7 @@ def _doubled_sum(luma: Tensor, shift: Tensor) -> Tensor:
 
 
 def _check(image: Tensor, quality: float) -> None:
-    if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
+    if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point() or not image.numel():
         raise InputError(f"JPEG takes a floating-point (3,H,W), not {image.dtype} {tuple(image.shape)}")
     if not (math.isfinite(quality) and 1 <= quality <= 100):
         raise InputError(f"a JPEG quality lies in 1..100, not {quality!r}")

@@ -160,7 +160,7 @@ def _fitting(field: Tensor, image: Tensor, grey: bool) -> Tensor:
 
 
 def _check(image: Tensor, name: str, value: float) -> None:
-    if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
+    if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point() or not image.numel():
         raise InputError(f"noise is added to a floating-point (3,H,W), not {image.dtype} {tuple(image.shape)}")
     if not (math.isfinite(value) and value >= 0):
         raise InputError(f"the noise's {name} is 0 or more, not {value!r}")
