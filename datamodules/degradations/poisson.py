@@ -59,7 +59,7 @@ def _tables(photons: int) -> _Tables:
     keep, alias = _aliases(chances / chances.sum(axis=1, keepdims=True))
     # Tensors made in inference mode could not be used for training afterwards, and these stay in the cache.
     with torch.inference_mode(False):
-        return _Tables(*(torch.from_numpy(table).float().flatten() for table in (keep, alias)), width)
+        return _Tables(torch.from_numpy(keep).float().flatten(), torch.from_numpy(alias).float().flatten(), width)
 
 
 def _aliases(chances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

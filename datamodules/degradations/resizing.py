@@ -42,10 +42,12 @@ def resize(image: Tensor, height: int, width: int, mode: str, *, scale: float | 
     if mode == "bilinear":
         # On a CPU torch's bilinear has one code for one thread and another for several, which differ by 1e-5. A volume
         # of one layer has one code, equal to the latter in every bit.
-        how = {"size": (1, height, width)} if scale is None else {"scale_factor": (1.0, scale, scale)}
-        return F.interpolate(image[None, :, None], mode="trilinear", align_corners=False, **how)[0, :, 0]
-    how = {"size": (height, width)} if scale is None else {"scale_factor": scale}
-    return F.interpolate(image[None], mode=mode, align_corners=False, **how)[0]
+        sides = (1, height, width) if scale is None else None
+        factors = None if scale is None else (1.0, scale, scale)
+        volume = F.interpolate(image[None, :, None], sides, factors, mode="trilinear", align_corners=False)
+        return volume[0, :, 0]
+    size = (height, width) if scale is None else None
+    return F.interpolate(image[None], size, scale, mode=mode, align_corners=False)[0]
 
 
 def scaled_side(side: int, scale: float) -> int:
