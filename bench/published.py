@@ -159,19 +159,6 @@ def our_test_sets(folder: Path | None = None) -> dict[tuple[str, str], str]:
 _SET_COLUMNS = ("paper", "test_set", "ours", "note")
 
 
-def same_set(one: str, other: str) -> bool:
-    """Whether two names mean one test set: ``DIV2K-Val`` and ``div2k_val`` do.
-
-    >>> same_set("DIV2K-Val", "div2k_val"), same_set("Set5", "Set14")
-    (True, False)
-    """
-    return _plain(one) == _plain(other)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
 def _reported(cells: dict[str, str], paper: str) -> Reported:
     _refuse_malformed(cells, paper)
     return Reported(
