@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from srbench.contracts import Batch, OptimizerFactory, SchedulerFactory
+from srbench.errors import InputError
 from srbench.module import SRModule
 
 
@@ -35,16 +36,24 @@ class PixelSR(SRModule):
     ) -> None:
         super().__init__(**kwargs)
         self.net = net
-        self.optimizer_factory = optimizer or _adam
+        self.optimizer_factory = optimizer or adam
         self.scheduler_factory = scheduler
 
     def upscale(self, lq: Tensor) -> Tensor:
         """Restores ``lq`` (B,3,h,w) in [0,1] to (B,3,s*h,s*w), clamped to [0,1]."""
         return self.net(lq).clamp(0.0, 1.0)
 
+    def generate(self, batch: Batch) -> Tensor:
+        """The network's output for a training batch, not clamped; a network that takes more than lq overrides it."""
+        return self.net(batch["lq"])
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The L1 loss between the network's output, not clamped, and gt; logged as ``losses/l_pix``."""
-        loss = F.l1_loss(self.net(batch["lq"]), batch["gt"])
+        """The L1 loss between the network's output, not clamped, and gt; logged as ``losses/l_pix``.
+
+        Raises:
+            InputError: the network magnifies by another factor than the data.
+        """
+        loss = F.l1_loss(fitting(self.generate(batch), batch), batch["gt"])
         self.log("losses/l_pix", loss, prog_bar=True, batch_size=len(batch["name"]))
         return loss
 
@@ -59,5 +68,25 @@ class PixelSR(SRModule):
         }
 
 
-def _adam(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+def fitting(sr: Tensor, batch: Batch) -> Tensor:
+    """``sr``, when it has the size of gt.
+
+    Raises:
+        InputError: it has not.
+    """
+    if sr.shape != batch["gt"].shape:
+        raise InputError(
+            f"of lq {_size(batch['lq'])} the network makes {_size(sr)}, and gt is {_size(batch['gt'])}",
+            where="model.init_args.net",
+            remedy="set its scale, the model's and the data's to one value",
+        )
+    return sr
+
+
+def _size(image: Tensor) -> str:
+    return "x".join(map(str, image.shape))
+
+
+def adam(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """BasicSR's usual optimiser: rate 2e-4, betas 0.9 and 0.99."""
     return torch.optim.Adam(parameters, lr=2e-4, betas=(0.9, 0.99))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
-from torch import Tensor
-
-from srbench.modules.edsr.net import EDSRNet, from_authors
+from srbench.modules.edsr.net import EDSRNet
 from srbench.modules.pixel import PixelSR
 
 Preset = Literal["baseline", "full"]
@@ -30,7 +27,3 @@ class EDSR(PixelSR):
     def method(self) -> str:
         """``EDSR`` or, for the full network, ``EDSR-full``."""
         return "EDSR" if self.preset == "baseline" else "EDSR-full"
-
-    def rename_upstream(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Maps the authors' own files onto BasicSR's names."""
-        return from_authors(state)

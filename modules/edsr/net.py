@@ -73,6 +73,11 @@ class EDSRNet(nn.Module):
         x = x + self.conv_after_body(self.body(x))
         return self.conv_last(self.upsample(x)) / 255.0 + self.rgb_mean
 
+    @staticmethod
+    def rename_upstream(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Maps the authors' own names onto BasicSR's; see :func:`from_authors`."""
+        return from_authors(state)
+
 
 def from_authors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The authors' own names (``head.0``, ``body.i.body.0``, ``tail.0.0``) in BasicSR's; other states pass unchanged.

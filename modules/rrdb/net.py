@@ -87,6 +87,11 @@ class RRDBNet(nn.Module):
             x = F.leaky_relu(conv(F.interpolate(x, scale_factor=2, mode="nearest")), 0.2)
         return self.conv_last(F.leaky_relu(self.conv_hr(x), 0.2))
 
+    @staticmethod
+    def rename_upstream(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Maps the ESRGAN repository's older names onto BasicSR's; see :func:`from_older`."""
+        return from_older(state)
+
 
 _RENAMED = (
     # The ESRGAN repository since 2019, BSRGAN.

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
-
 from srbench.modules.pixel import PixelSR
-from srbench.modules.rrdb.net import RRDBNet, from_older
+from srbench.modules.rrdb.net import RRDBNet
 
 
 class RRDB(PixelSR):
@@ -27,7 +24,3 @@ class RRDB(PixelSR):
         self, *, features: int = 64, blocks: int = 23, growth: int = 32, scale: int = 4, **kwargs: Any
     ) -> None:
         super().__init__(RRDBNet(scale, features, blocks, growth), scale=scale, **kwargs)
-
-    def rename_upstream(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Maps the ESRGAN repository's older names onto BasicSR's."""
-        return from_older(state)

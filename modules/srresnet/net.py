@@ -71,6 +71,11 @@ class SRResNetNet(nn.Module):
         x = self.conv_last(F.leaky_relu(self.conv_hr(x), 0.1))
         return x + F.interpolate(lq, scale_factor=self.scale, mode="bilinear", align_corners=False)
 
+    @staticmethod
+    def rename_upstream(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Maps KAIR's names onto BasicSR's; see :func:`from_older`."""
+        return from_older(state)
+
 
 def from_older(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """KAIR's (and the ESRGAN repository's) names in BasicSR's; other names pass unchanged.

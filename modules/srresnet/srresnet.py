@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
-
 from srbench.modules.pixel import PixelSR
-from srbench.modules.srresnet.net import SRResNetNet, from_older
+from srbench.modules.srresnet.net import SRResNetNet
 
 
 class SRResNet(PixelSR):
@@ -24,7 +21,3 @@ class SRResNet(PixelSR):
 
     def __init__(self, *, features: int = 64, blocks: int = 16, scale: int = 4, **kwargs: Any) -> None:
         super().__init__(SRResNetNet(scale, features, blocks), scale=scale, **kwargs)
-
-    def rename_upstream(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Maps KAIR's names onto BasicSR's."""
-        return from_older(state)
