@@ -223,6 +223,7 @@ class TrainingSet(Dataset[Sample]):
         synthesis: makes lq where the pairs have none, once per image and before the crop.
         pixel_limit: larger images are refused.
         read: decodes gt; a cache may stand before :func:`~srbench.images.read_image`.
+        crop_gt: crop a gt that is larger than ``scale`` times its lq by less than ``scale`` instead of refusing it.
 
     Raises:
         InputError: there is no image, one is smaller than a patch, gt is not ``scale`` times lq, or ``patch_size`` is
@@ -241,10 +242,12 @@ class TrainingSet(Dataset[Sample]):
         synthesis: Synthesis | None = None,
         pixel_limit: int = PIXEL_LIMIT,
         read: Callable[..., Decoded] | None = None,
+        crop_gt: bool = False,
     ) -> None:
         self.pairs = list(pairs)
         self.scale = scale
         self.read = read
+        self.crop_gt = crop_gt
         self.patch = patch_size // scale
         self.augment = augment
         self.seed = seed
@@ -261,7 +264,7 @@ class TrainingSet(Dataset[Sample]):
 
     def _check(self, pair: Pair, patch_size: int) -> None:
         """Refuses an image that no patch can be cut from."""
-        _check_patch(pair, _check_sizes(pair, self.scale), patch_size)
+        _check_patch(pair, _check_sizes(pair, self.scale, crop_gt=self.crop_gt), patch_size)
 
     def __len__(self) -> int:
         return len(self.pairs)
