@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from srbench.leaderboard import Entry
 from srbench.records import Cost, ImageRow, MetricResult, RunRecord, run_fingerprint
 
 HASH = "0123456789abcdef" * 4
+HUB = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
 
 MakeRecord = Callable[..., RunRecord]
 MakeEntry = Callable[..., Entry]
@@ -73,3 +75,13 @@ def make_entry(make_record: MakeRecord) -> MakeEntry:
         return Entry(make_record(**{"n": count, "metrics": metrics, **fields}), rows)
 
     return make
+
+
+@pytest.fixture
+def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without outside weights: every place where they are looked for lies in the folder that is returned."""
+    for variable in ("SRBENCH_WEIGHTS", "SRBENCH_CACHE", "TORCH_HOME", *HUB):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path

@@ -515,13 +515,9 @@ def test_a_certificate_that_nobody_signed_is_refused(secure: int, server: Server
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, opener: urllib.request.OpenerDirector) -> Path:
+def machine(monkeypatch: pytest.MonkeyPatch, bare_machine: Path, opener: urllib.request.OpenerDirector) -> Path:
     """A machine without files and without a network but the test's server; returns ``$SRBENCH_WEIGHTS``."""
-    for variable in ("SRBENCH_CACHE", "TORCH_HOME", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("SRBENCH_WEIGHTS", str(tmp_path / "to"))
+    monkeypatch.setenv("SRBENCH_WEIGHTS", str(bare_machine / "to"))
     monkeypatch.setattr(weight_fetch, "https_opener", lambda: opener)
     entries = {
         "made": WEIGHT,
@@ -529,7 +525,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, opener: urllib.requ
         "by_hand": dataclasses.replace(WEIGHT, name="by_hand", file="hand.pth", url="", manual="see the readme"),
     }
     monkeypatch.setattr(weight_files, "_catalogue", lambda: entries)
-    return tmp_path / "to"
+    return bare_machine / "to"
 
 
 def test_fetch_list_and_check_together(machine: Path, server: Server, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,25 +15,13 @@ from srbench.catalog import config_names, load_stack, room_folder
 from srbench.errors import InputError, MetricUnavailable
 from srbench.weight_files import WeightFile, digest, fault, find, locate, names, need, places, read_family
 
-PLACES = ("SRBENCH_WEIGHTS", "SRBENCH_CACHE", "TORCH_HOME", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
 MADE = WeightFile(name="made", family="made_here", file="net.pth", licence="MIT", url="https://example.org/net.pth")
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine without any file: every place that is looked at lies in an empty folder."""
-    for variable in (
-        "SRBENCH_WEIGHTS",
-        "SRBENCH_CACHE",
-        "TORCH_HOME",
-        "HF_HOME",
-        "HF_HUB_CACHE",
-        "HUGGINGFACE_HUB_CACHE",
-    ):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    return tmp_path
+def home(bare_machine: Path) -> Path:
+    """A machine without any file."""
+    return bare_machine
 
 
 @pytest.fixture

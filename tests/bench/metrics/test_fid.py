@@ -174,9 +174,7 @@ def test_images_of_the_networks_size_are_left_alone() -> None:
 # ------------------------------------------------------------------------------------------------- the network
 
 
-def test_without_weights_it_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("SRBENCH_WEIGHTS", "SRBENCH_CACHE", "TORCH_HOME"):
-        monkeypatch.setenv(variable, str(tmp_path))
+def test_without_weights_it_says_what_is_missing(bare_machine: Path) -> None:
     text = r"unavailable: weights-inception-2015-12-05-6726825d.pth \(srbench weights fetch inception\)"
     with pytest.raises(MetricUnavailable, match=text):
         built("fid_clean")
