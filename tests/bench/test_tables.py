@@ -15,7 +15,7 @@ from srbench.catalog import config_names, find_config
 from srbench.errors import InputError, MetricUnavailable
 from srbench.leaderboard import Entry
 from srbench.protocol import load_protocol
-from srbench.published import Reported, load_published
+from srbench.published import Reported, load_published, our_test_sets
 from srbench.records import MetricResult, RunRecord, record_folder, write_record
 from srbench.tables import (
     Plan,
@@ -95,6 +95,8 @@ def test_shipped_tables_fit_what_the_paper_printed(name: str) -> None:
     assert printed
     assert {(m.printed, m.variant) for m in spec.methods} == {(n.method, n.variant) for n in printed}
     assert {s.printed for s in spec.test_sets} == {n.test_set for n in printed if n.test_set}
+    ours = our_test_sets(ROOT / "results" / "published")
+    assert [s.name for s in spec.test_sets] == [ours.get((spec.paper, s.printed), s.printed) for s in spec.test_sets]
     ids = {n.metric_id for n in printed if n.metric_id}
     assert ids <= set(spec.metrics)
     assert set(spec.costs) <= {n.metric for n in printed}
