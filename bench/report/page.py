@@ -93,6 +93,7 @@ def _count(number: int, noun: str) -> str:
 
 def _contents(table: Leaderboard, shown: Gallery) -> str:
     links = [f'<a href="#group-{i}">{_safe(group.title)}</a>' for i, group in enumerate(table.groups)]
+    links += [f'<a href="#reported-{i}">{_safe(block.title)}</a>' for i, block in enumerate(table.reported)]
     if shown.data["sets"]:
         links.append('<a href="#pictures">Side by side</a>')
     return "".join(links)
@@ -115,15 +116,16 @@ def _sections(table: Leaderboard) -> Iterator[str]:
     for index in range(len(table.groups) + 1):
         if index < len(table.groups):
             yield _section(index, table.groups[index])
-        yield from (_reported_section(block) for block in blocks_after(table, index))
+        for block in blocks_after(table, index):
+            yield _reported_section(table.reported.index(block), block)
 
 
-def _reported_section(block: ReportedGroup) -> str:
+def _reported_section(index: int, block: ReportedGroup) -> str:
     head = "".join(_head_cell(name) for name in reported_heads(block))
     body = "".join(_reported_row(block, row) for row in block.rows)
     notes = "".join(f"<li>{_safe(note)}</li>" for note in reported_notes(block))
     return (
-        f'<section class="reported"><h2>{_safe(f"{block.test_set} ×{block.scale}")}<span class="protocol">reported in '
+        f'<section class="reported" id="reported-{index}"><h2>{_safe(f"{block.test_set} ×{block.scale}")}<span class="protocol">reported in '
         f'papers</span></h2><p class="about">{_safe(REPORTED_CAPTION)}</p><div class="scroll"><table><thead><tr>{head}'
         f'</tr></thead><tbody>{body}</tbody></table></div><ul class="remarks">{notes}</ul></section>'
     )

@@ -152,6 +152,8 @@ def test_the_page_shows_them_in_a_section_of_their_own(tmp_path: Path, board: Le
     assert '<td data-v="30.1" title="metric_id inferred: the default; scale inferred">30.10 ?</td>' in sections[1]
     assert "reported: p, Table 1" in sections[1]
     assert 'class="best"' not in sections[1]
+    assert '<a href="#reported-0">Set5 ×4, reported in papers</a>' in text
+    assert sections[1].startswith('<section class="reported" id="reported-0">')
     assert "<script>alert" not in text
     assert "30.10" not in sections[0], "measured tables hold measured numbers"
 
