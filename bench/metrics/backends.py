@@ -18,6 +18,9 @@ from srbench.images import Pixels, to_tensor
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+PASS_PIXELS = 2**21
+"""Pixels in one pass of a network: eight images of 512x512."""
+
 
 def optional(module: str) -> Any:
     """A module of the extra ``iqa``.
@@ -88,6 +91,20 @@ def batch(images: Sequence[Pixels], device: str) -> Tensor:
     import torch
 
     return torch.stack([to_tensor(image) for image in images]).to(device)
+
+
+def passes(*sets: Sequence[Pixels]) -> Iterator[tuple[Sequence[Pixels], ...]]:
+    """Splits a batch of one size so that no pass of a network holds more than :data:`PASS_PIXELS`, or one image.
+
+    Eight photographs of 2K would need tens of gigabytes for the first layers of VGG16 alone.
+
+    Args:
+        sets: the results, and the references where there are any; as many of each.
+    """
+    height, width = sets[0][0].shape[:2]
+    count = max(1, PASS_PIXELS // (height * width))
+    for start in range(0, len(sets[0]), count):
+        yield tuple(images[start : start + count] for images in sets)
 
 
 def floats(values: Tensor) -> list[float]:

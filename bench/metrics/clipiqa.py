@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from srbench.errors import InputError
 from srbench.images import Pixels
 from srbench.metrics import ImageMetric, ImageScores, package
-from srbench.metrics.backends import batch, building, check_side, exact, floats, optional, ready, replaced
+from srbench.metrics.backends import batch, building, check_side, exact, floats, optional, passes, ready, replaced
 from srbench.metrics.torchscript import read_tensors
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _make(device: str) -> ImageScores:
     def scores(sr: Sequence[Pixels], gt: Sequence[Pixels] | None) -> list[float]:
         check_side(sr, _FEWEST, "clipiqa")
         with exact(device):
-            return floats(model(batch(sr, device)))
+            return [value for (images,) in passes(sr) for value in floats(model(batch(images, device)))]
 
     return scores
 

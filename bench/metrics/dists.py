@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from srbench.images import Pixels
 from srbench.metrics import ImageMetric, ImageScores, package
-from srbench.metrics.backends import batch, building, exact, floats, optional, ready, reference, replaced
+from srbench.metrics.backends import batch, building, exact, floats, optional, passes, ready, reference, replaced
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,7 +46,8 @@ def _make(device: str) -> ImageScores:
     def scores(sr: Sequence[Pixels], gt: Sequence[Pixels] | None) -> list[float]:
         gt = reference(gt)
         with exact(device):
-            return floats(model(batch(sr, device), batch(gt, device)))
+            parts = [model(batch(a, device), batch(b, device)) for a, b in passes(sr, gt)]
+            return [value for part in parts for value in floats(part)]
 
     return scores
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from srbench.images import Pixels, luma_y219
 from srbench.metrics import ImageMetric, ImageScores, package
-from srbench.metrics.backends import batch, building, check_side, exact, floats, optional, ready, reference
+from srbench.metrics.backends import batch, building, check_side, exact, floats, optional, passes, ready, reference
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -73,7 +73,8 @@ def _make(device: str, *, net: str, to_tensor: ToTensor, metric: str) -> ImageSc
         gt = reference(gt)
         check_side(sr, _FEWEST[net], metric)
         with exact(device):
-            return floats(model(to_tensor(sr, device), to_tensor(gt, device)))
+            parts = [model(to_tensor(a, device), to_tensor(b, device)) for a, b in passes(sr, gt)]
+            return [value for part in parts for value in floats(part)]
 
     return scores
 

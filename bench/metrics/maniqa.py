@@ -1,8 +1,9 @@
 """MANIQA (Yang et al., CVPRW 2022), by IQA-PyTorch: ``maniqa_koniq`` is its ``maniqa``, ``maniqa_pipal`` the other.
 
 The mean over 20 crops of 224 pixels on a regular grid; before 0.1.12 the library drew them at random, so papers of
-2024 cannot be matched to the last digit. Images with a side of 224 pixels or fewer are enlarged to 225 (bilinear).
-SeeSR and OSEDiff report the PIPAL weights, most others KonIQ's.
+2024 cannot be matched to the last digit. An image with a side of 224 pixels or fewer is enlarged until that side has
+225 (bilinear); a side below 32 is refused here, since a narrow strip would grow beyond any memory. SeeSR and OSEDiff
+report the PIPAL weights, most others KonIQ's.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from typing import TYPE_CHECKING
 
 from srbench.images import Pixels
 from srbench.metrics import ImageMetric, ImageScores, package
-from srbench.metrics.backends import batch, building, exact, floats, optional, ready, replaced
+from srbench.metrics.backends import batch, building, check_side, exact, floats, optional, ready, replaced
 
 if TYPE_CHECKING:
     from torch import nn
 
 _SCALES = {"maniqa_koniq": 0.8, "maniqa_pipal": 0.13}
 """Factor of the residual branches: IQA-PyTorch's setting for KonIQ, and its constructor's default."""
+
+_FEWEST = 32
 
 
 def network(weights: str) -> nn.Module:
@@ -50,6 +53,7 @@ def _make(device: str, *, weights: str) -> ImageScores:
     model = ready(network(weights), device)
 
     def scores(sr: Sequence[Pixels], gt: Sequence[Pixels] | None) -> list[float]:
+        check_side(sr, _FEWEST, weights)
         with exact(device):  # the crops of one image are a batch of their own
             return [value for image in sr for value in floats(model(batch([image], device)))]
 

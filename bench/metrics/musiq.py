@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from srbench.images import Pixels
 from srbench.metrics import ImageMetric, ImageScores, package
-from srbench.metrics.backends import batch, building, exact, floats, optional, ready
+from srbench.metrics.backends import batch, building, exact, floats, optional, passes, ready
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +39,7 @@ def _make(device: str) -> ImageScores:
 
     def scores(sr: Sequence[Pixels], gt: Sequence[Pixels] | None) -> list[float]:
         with exact(device):
-            return floats(model(batch(sr, device)))
+            return [value for (images,) in passes(sr) for value in floats(model(batch(images, device)))]
 
     return scores
 

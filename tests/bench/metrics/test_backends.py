@@ -14,7 +14,7 @@ import torch
 from srbench.errors import InputError, MetricUnavailable
 from srbench.images import Pixels
 from srbench.metrics import ImageMetric, ImageScores, find, names
-from srbench.metrics.backends import batch, building, check_side, exact, floats, optional, ready, replaced
+from srbench.metrics.backends import batch, building, check_side, exact, floats, optional, passes, ready, replaced
 
 Build = Callable[[str], ImageScores]
 LEARNED = [name for name in names() if isinstance(find(name), ImageMetric) and find(name).weights]
@@ -77,6 +77,22 @@ def test_batch_is_float32_in_0_to_1(texture: Callable[..., Pixels]) -> None:
     tensor = batch(images, "cpu")
     assert (tensor.shape, tensor.dtype) == ((2, 3, 96, 131), torch.float32)
     assert np.array_equal((tensor[1] * 255).round().byte().permute(1, 2, 0).numpy(), images[1])
+
+
+def test_large_images_go_through_in_several_passes(
+    backbone: Any, build: Build, texture: Callable[..., Pixels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sr, gt = ([texture(seed, 40, 50) for seed in seeds] for seeds in (range(5), range(5, 10)))
+    assert [len(part) for (part,) in passes(sr)] == [5]
+    backbone("alexnet")
+    scores = build("lpips_alex")
+    together = scores(sr, gt)
+    monkeypatch.setattr("srbench.metrics.backends.PASS_PIXELS", 2 * 40 * 50)
+    split = list(passes(sr, gt))
+    assert [(len(a), len(b)) for a, b in split] == [(2, 2), (2, 2), (1, 1)]
+    assert scores(sr, gt) == pytest.approx(together, rel=1e-6)
+    monkeypatch.setattr("srbench.metrics.backends.PASS_PIXELS", 1)
+    assert [len(part) for (part,) in passes(sr)] == [1] * 5
 
 
 @pytest.mark.parametrize("shape", [(1,), (1, 1), (1, 1, 1, 1), ()])

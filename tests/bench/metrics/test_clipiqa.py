@@ -117,3 +117,17 @@ def test_what_the_records_say() -> None:
     metric = find("clipiqa")
     assert (metric.kind, metric.higher_is_better, metric.weights) == ("no_reference", True, ("clip_rn50",))
     assert metric.library.startswith("pyiqa 0.1.16")
+
+
+def test_the_published_archive_equals_iqa_pytorch_s_own_loader(official: Build, texture: Texture) -> None:
+    from pyiqa.archs.clipiqa_arch import CLIPIQA
+
+    from srbench.weight_files import need
+
+    ours = official("clipiqa")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = CLIPIQA(backbone=str(need("clip_rn50"))).eval()
+    with torch.inference_mode():
+        expected = float(theirs(to_tensor(texture(1))[None]))
+    assert ours([texture(1)], None) == [pytest.approx(expected, abs=1e-6)]

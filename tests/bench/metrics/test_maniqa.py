@@ -95,6 +95,10 @@ def test_batch_small_and_flat_images(
     values = scores(images, None)
     assert all(math.isfinite(value) for value in values)
     assert scores(images[:1], None) == values[:1]
+    with pytest.raises(
+        InputError, match=r"90x31 pixels are too few for maniqa_koniq, which needs sides of at least 32"
+    ):
+        scores([texture(1, 31, 90)], None)
 
 
 def test_enlarging_starts_at_224(texture: Texture) -> None:

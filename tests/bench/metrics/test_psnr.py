@@ -60,6 +60,11 @@ def test_yiq_of_grey_noise_lies_below_y219_by_the_ratio_of_ranges() -> None:
     assert gap == pytest.approx(20 * math.log10(255 / 219), abs=1e-3)
 
 
+def test_unrounded_lumas_differ_by_the_ratio_of_ranges_on_colour_too() -> None:
+    gap = score("psnr_y219", noise(6), noise(7)) - score("psnr_yiq", noise(6), noise(7))
+    assert gap == pytest.approx(1.3219, abs=2e-4)
+
+
 def test_a_batch_is_its_images() -> None:
     metric = find("psnr_y219")
     assert isinstance(metric, ImageMetric)
