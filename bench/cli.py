@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("srbench.compare_command", "two runs, per metric: which is better, and can the images tell"),
     "table": ("srbench.table_command", "a paper's table: measured beside printed, only the missing is run"),
     "list": ("srbench.list_command", "methods, datasets, metrics, protocols, configs"),
+    "data": ("srbench.data_command", "published sets on disk: list, check; make synthetic ones from a seed"),
     "weights": ("srbench.weights_command", "outside weights: list, fetch, check"),
     "describe": ("srbench.describe_command", "parts, parameters and multiply-adds of a stage"),
     "doctor": ("srbench.doctor_command", "what works on this machine, what is missing, how to get it"),

@@ -9,14 +9,12 @@ from typing import Any, Literal
 from srbench.datamodule import SRDataModule, TestSet, TrainingSet
 from srbench.datamodules.degradations.imresize import Border
 from srbench.datamodules.pairing import pair_files
+from srbench.datamodules.published import classical
 from srbench.datamodules.synthesis import matlab_bicubic
 from srbench.errors import InputError
 from srbench.naming import unknown_name
 
 __all__ = ["Classical"]
-
-_SELFEXSR = "https://github.com/jbhuang0604/SelfExSR"
-_SWINIR = "https://github.com/JingyunLiang/SwinIR (testsets)"
 
 
 @dataclass(frozen=True)
@@ -42,21 +40,20 @@ class Spec:
     lq: tuple[str, ...] = ("LRbicx{scale}", "LR_bicubic/X{scale}")
 
 
+# The widespread files of these come from SelfExSR, whose MATLAB of 2015 repeated the edge pixel.
+_REPLICATE = ("Set14", "BSD100", "Urban100")
+
 SETS = {
-    "Set5": Spec(5, f"Bevilacqua et al., BMVC 2012; {_SWINIR}", "research use"),
-    # The widespread files of the next three come from SelfExSR, whose MATLAB of 2015 repeated the edge pixel.
-    "Set14": Spec(14, f"Zeyde et al., Curves and Surfaces 2010; {_SELFEXSR}", "research use", "replicate"),
-    "BSD100": Spec(100, f"Martin et al., ICCV 2001; {_SELFEXSR}", "research use", "replicate", ("B100",)),
-    "Urban100": Spec(100, f"Huang et al., CVPR 2015; {_SELFEXSR}", "research use", "replicate"),
-    "Manga109": Spec(109, "Matsui et al., 2017; http://www.manga109.org", "academic use, on application"),
-    "DIV2K-val": Spec(
-        100,
-        "Agustsson and Timofte, CVPRW 2017; https://data.vision.ee.ethz.ch/cvl/DIV2K",
-        "academic research",
-        folders=("DIV2K_val", "DIV2K_valid", "DIV2K"),
-        gt=("HR", "DIV2K_valid_HR"),
-        lq=("LRbicx{scale}", "LR_bicubic/X{scale}", "DIV2K_valid_LR_bicubic/X{scale}"),
-    ),
+    layout.name: Spec(
+        count=layout.counts[4] or 0,
+        source=f"{layout.citation}; {layout.source}",
+        licence=layout.licence,
+        border="replicate" if layout.name in _REPLICATE else "symmetric",
+        folders=layout.homes[1:],
+        gt=layout.gt,
+        lq=layout.lq,
+    )
+    for layout in classical.LAYOUTS
 }
 
 
