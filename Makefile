@@ -55,6 +55,7 @@ leaderboard: install  ## rebuild results/leaderboard.{csv,md,svg} from results/r
 bench: install  ## speeds as ratios, measured side by side in one run
 	$(BIN)/python tests/benchmarks/bench_selective_scan.py
 	$(BIN)/python tests/benchmarks/bench_harness.py
+	$(BIN)/python tests/benchmarks/bench_degradation.py
 	$(BIN)/python tests/benchmarks/bench_scoring.py
 
 # Only Linux has CUDA packages; elsewhere torch comes without them.

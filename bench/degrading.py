@@ -16,6 +16,7 @@ from srbench.degradation import Degradation
 from srbench.errors import InputError
 from srbench.images import Pixels, to_tensor
 from srbench.sampling import Draw, batch_rng, draw_rng, recipe_rng
+from srbench.threads import side_by_side
 
 DegradeIn = Literal["auto", "device", "workers"]
 
@@ -79,7 +80,11 @@ class Degrader:
 
     def batch(self, crops: CropBatch) -> Batch:
         """A batch of crops, on its device, to a batch to train on."""
-        made = [self(gt, draw) for gt, draw in zip(crops["gt"], crops["draw"], strict=True)]
+        images = list(zip(crops["gt"], crops["draw"], strict=True))
+        if crops["gt"].device.type == "cpu":
+            made = side_by_side(lambda image: self(*image), images)
+        else:
+            made = [self(*image) for image in images]
         batch = Batch(lq=torch.stack([lq for lq, _, _ in made]), name=crops["name"])
         batch["gt"] = torch.stack([target for _, target, _ in made])
         if self.carry:
