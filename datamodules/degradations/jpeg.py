@@ -124,9 +124,8 @@ def _transforms(table: str, dtype: torch.dtype, device: torch.device) -> tuple[T
     basis = np.kron(cosines, cosines)
     # Tensors made in inference mode could not be used for training afterwards, and these stay in the cache.
     with torch.inference_mode(False):
-        return tuple(
-            torch.from_numpy(np.ascontiguousarray(m)).to(device, dtype) for m in ((basis / steps).T, basis * steps)
-        )
+        forward = torch.from_numpy(np.ascontiguousarray((basis / steps).T))
+        return forward.to(device, dtype), torch.from_numpy(basis * steps).to(device, dtype)
 
 
 def _table(name: str) -> np.ndarray:

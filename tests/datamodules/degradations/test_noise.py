@@ -59,7 +59,7 @@ def assert_close_but_for_ties(made: Tensor, expected: np.ndarray, rounds: bool) 
 
 def reference_poisson(image: np.ndarray, counts: np.ndarray, scale: float, grey: bool) -> np.ndarray:
     """As BasicSR's text says it, the counts given; (3,H,W) float64 without clipping."""
-    luma = np.tensordot(np.float32([0.2989, 0.587, 0.114]), image.astype(np.float32), 1)[None]
+    luma = np.tensordot(np.array([0.2989, 0.587, 0.114], np.float32), image.astype(np.float32), 1)[None]
     counted = luma if grey else image
     counted = np.clip(np.round(counted * 255), 0, 255) / 255
     photons = 2 ** np.ceil(np.log2(len(np.unique(counted))))
