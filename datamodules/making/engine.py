@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -47,8 +48,8 @@ def make(
 ) -> Made:
     """Makes a set in ``out``; see :func:`srbench.datamodules.making.make`.
 
-    What an earlier run finished is kept where its files still have the bytes it noted and its source is unchanged; a
-    finished set is checked and repaired that way.
+    What an earlier run finished is kept where its files still have the bytes it noted; a finished set is checked and
+    repaired that way.
 
     Raises:
         InputError: see there.
@@ -76,11 +77,19 @@ def _made(
     finished: dict[str, Finished] = {}
     for item in work(plan, shop.out, tasks, workers):
         if not item.kept:
+            _same_again(shop.out, before.get(item.note["name"]), item.note)
             shop.note(item.note)
         finished[item.note["name"]] = item
         if progress is not None:
             progress(len(finished), plan.total)
     return finished
+
+
+def _same_again(out: Path, before: ItemNote | None, now: ItemNote) -> None:
+    """What had to be made again must come out as it was noted, or the set would be made in two ways."""
+    if before is not None and before != json.loads(json.dumps(now)):
+        what = "was missing or damaged, and made again it differs from what was noted: srbench itself has changed"
+        raise InputError(what, where=out / now["gt"]["file"], remedy="give another output folder")
 
 
 def _order(plan: Plan) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from srbench.atomic import locked, write_failed, write_whole
+from srbench.datamodules import degradations
 from srbench.datamodules.making import manifest
 from srbench.datamodules.making.item import ItemNote
 from srbench.errors import InputError
@@ -33,7 +35,7 @@ class Workshop:
         self.out = out
         self.held = held
         # Through JSON, so that it compares with what is read back.
-        self.begun: dict[str, Any] = json.loads(json.dumps({**held, "sources": sources}))
+        self.begun: dict[str, Any] = json.loads(json.dumps({**held, "sources": sources, "code": _code()}))
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[dict[str, ItemNote]]:
@@ -80,7 +82,7 @@ class Workshop:
         if manifest.NAME in held:
             found = manifest.read(self.out)
             files = list(dict.fromkeys(image["source"]["file"] for image in found.pop("images")))
-            self._compare({**found, "sources": files})
+            self._compare({**found, "sources": files, "code": self.begun["code"]})
         elif (self.out / PLACE / _BEGUN).is_file():
             self._compare(_read_begun(self.out / PLACE / _BEGUN))
         elif other := [name for name in held if name != PLACE]:
@@ -118,6 +120,13 @@ class Workshop:
                     left.unlink()
 
 
+def _code() -> str:
+    """sha256 of the source that draws and applies: half a set must not be made by one version and half by another."""
+    folder = Path(degradations.__file__).parent
+    text = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
+    return hashlib.sha256(text).hexdigest()
+
+
 def _read_begun(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
@@ -140,4 +149,6 @@ def _difference(key: str, found: Any, wanted: Any) -> str:
         changed = sorted(set(found) ^ set(wanted))
         if changed:
             return f"images differ ({changed[0]} was {'removed' if changed[0] in found else 'added'})"
+    if key == "code":
+        return "first part was made by another version of srbench's degradations"
     return f"{key} is {found}, not {wanted}"

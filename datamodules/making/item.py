@@ -56,14 +56,16 @@ def make_items(plan: Plan, source: Source, out: Path, known: Mapping[str, ItemNo
         plan: what is made.
         source: the image.
         out: the set's folder.
-        known: notes of items that were made before; those whose files are whole and whose source is unchanged are
-            not made again.
+        known: notes of items that were made before; those whose files are whole are not made again.
 
     Raises:
-        InputError: the image cannot be read or degraded, or a file cannot be written.
+        InputError: the image cannot be read or degraded, is another than before, or a file cannot be written.
     """
     digest = file_sha256(source.path)
-    whole = [name for name, note in known.items() if note["source"]["sha256"] == digest and intact(note, out)]
+    if any(note["source"]["sha256"] != digest for note in known.values()):
+        what = "the image is not the one that a part of the set was made of"
+        raise InputError(what, where=source.path, remedy="bring the old one back, or give another output folder")
+    whole = [name for name, note in known.items() if intact(note, out)]
     wanted = source.crops if source.crops is not None else 1
     if len(whole) == wanted:
         yield from (Finished(known[name], True) for name in whole)
