@@ -14,7 +14,7 @@ from srbench.errors import InputError
 class PatchDiscriminator(nn.Module):
     """Judges overlapping patches, 70x70 of them at three steps (pix2pix); BSRGAN's paper trains with it.
 
-    KAIR's ``Discriminator_PatchGAN`` with ``norm_type: spectral``: 2,767,937 parameters at 64 features, three steps.
+    KAIR's ``Discriminator_PatchGAN`` with ``norm_type: spectral``: 2,764,737 parameters at 64 features, three steps.
 
     Args:
         features: channels after the first step, doubled at each further one up to 512.
@@ -32,21 +32,9 @@ class PatchDiscriminator(nn.Module):
             block = nn.Sequential(_conv(inputs, outputs, 2 if i < steps else 1), *activation)
             self.model.add_module(f"child{i}", block)
         self.model.add_module(f"child{steps + 1}", nn.Sequential(_conv(widths[-1], 1, 1)))
-        self.least = 2**steps * 2
 
     def forward(self, image: Tensor) -> Tensor:
-        """One logit per patch, (B,1,h',w'), of images (B,3,H,W) in [0,1].
-
-        Raises:
-            InputError: the image is too small for the steps.
-        """
-        height, width = image.shape[-2:]
-        if min(height, width) < self.least:
-            raise InputError(
-                f"the patch discriminator cannot judge {width}x{height} pixels",
-                where="data.init_args.patch_size",
-                remedy=f"use a patch_size of {self.least} or more",
-            )
+        """One logit per patch, (B,1,h',w'), of images (B,3,H,W) in [0,1]."""
         logits: Tensor = self.model(image)
         return logits
 
