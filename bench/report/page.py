@@ -124,11 +124,13 @@ def _reported_section(index: int, block: ReportedGroup) -> str:
     head = "".join(_head_cell(name) for name in reported_heads(block))
     body = "".join(_reported_row(block, row) for row in block.rows)
     notes = "".join(f"<li>{_safe(note)}</li>" for note in reported_notes(block))
-    return (
-        f'<section class="reported" id="reported-{index}"><h2>{_safe(f"{block.test_set} ×{block.scale}")}<span class="protocol">reported in '
-        f'papers</span></h2><p class="about">{_safe(REPORTED_CAPTION)}</p><div class="scroll"><table><thead><tr>{head}'
-        f'</tr></thead><tbody>{body}</tbody></table></div><ul class="remarks">{notes}</ul></section>'
-    )
+    title = _safe(f"{block.test_set} ×{block.scale}")
+    parts = [
+        f'<section class="reported" id="reported-{index}"><h2>{title}<span class="protocol">reported in papers',
+        f'</span></h2><p class="about">{_safe(REPORTED_CAPTION)}</p><div class="scroll"><table><thead><tr>{head}',
+        f'</tr></thead><tbody>{body}</tbody></table></div><ul class="remarks">{notes}</ul></section>',
+    ]
+    return "".join(parts)
 
 
 def _reported_row(block: ReportedGroup, row: ReportedRow) -> str:

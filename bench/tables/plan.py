@@ -17,6 +17,8 @@ from srbench.metrics import find
 from srbench.protocol import load_protocol
 from srbench.tables.spec import MethodSpec, SetSpec, TableSpec
 
+BETWEEN_REASONS = " / "
+
 State = Literal["recorded", "to run", "cannot run", "failed"]
 Locate = Callable[[str], Path]
 """Name in the weights catalogue -> file; raises MetricUnavailable with the remedy where it is absent or wrong."""
@@ -29,10 +31,10 @@ class Cell:
     Attributes:
         method: the row.
         test_set: the column.
-        state: ``recorded``, ``to run``, ``cannot run``, or ``failed`` when it was tried in vain.
+        state: ``recorded``, ``to run``, ``cannot run`` (something is not here), or ``failed`` (it broke while it ran).
         entry: what was measured; None where nothing was.
         arguments: what ``srbench`` is called with to measure it.
-        reason: why it cannot run or failed, or what a recorded cell lacks.
+        reason: why it cannot run (several reasons stand with `` / `` between them) or failed, or what it lacks.
     """
 
     method: MethodSpec
@@ -117,7 +119,7 @@ def _cell(
         return Cell(method, test_set, "recorded", entry, reason=_gaps(entry, spec))
     try:
         arguments = _arguments(spec, method, test_set, out, data, locate)
-    except (InputError, MetricUnavailable) as error:
+    except InputError as error:
         if entry is not None:  # what was measured stands, although it cannot be measured again here
             return Cell(method, test_set, "recorded", entry, reason=_gaps(entry, spec))
         return Cell(method, test_set, "cannot run", reason=str(error))
@@ -144,23 +146,30 @@ def _arguments(
     """The call that measures the cell.
 
     Raises:
-        InputError: it cannot run, and why.
-        MetricUnavailable: its weights are not here.
+        InputError: it cannot run; every reason is given at once.
     """
-    for lacks in (method.lacks, test_set.lacks):
-        if lacks:
-            raise InputError(lacks)
     configs = (*method.configs, *test_set.configs)
-    for config in configs:
-        find_config(config)
     arguments = ["test", *(part for config in configs for part in ("--config", config))]
+    if method.lacks:
+        raise InputError(method.lacks)
+    lacks = [test_set.lacks] if test_set.lacks else []
+    for config in configs:
+        try:
+            find_config(config)
+        except InputError as error:
+            lacks.append(str(error))
     if test_set.root is not None:
         root = data / test_set.root
         if not root.is_dir():
-            raise InputError("no such folder of test images", where=root, remedy="give its parent by --data DIR")
+            lacks.append(str(InputError("no such folder of test images", where=root, remedy="give it by --data DIR")))
         arguments += ["--data.init_args.root", str(root)]
     if method.weights is not None:
-        arguments += ["--model.init_args.weights", str(locate(method.weights))]
+        try:
+            arguments += ["--model.init_args.weights", str(locate(method.weights))]
+        except MetricUnavailable as error:
+            lacks.append(str(error))
+    if lacks:
+        raise InputError(BETWEEN_REASONS.join(lacks))
     for key, value in {**method.arguments, **test_set.arguments}.items():
         arguments += [f"--{key}", value]
     arguments += ["--benchmark.protocol", spec.protocol, "--benchmark.method", method.name, "--benchmark.out", str(out)]

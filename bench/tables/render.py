@@ -15,7 +15,7 @@ from srbench.published import Reported
 from srbench.records import MetricResult
 from srbench.records.codec import guarded
 from srbench.tables.costs import Costs
-from srbench.tables.plan import Cell, Plan
+from srbench.tables.plan import BETWEEN_REASONS, Cell, Plan
 
 COLUMNS = (
     "table", "test_set", "scale", "method", "variant", "metric", "measured", "ci_lo", "ci_hi", "n", "reported",
@@ -213,7 +213,8 @@ def _remarks(plan: Plan, values: Sequence[Value]) -> list[str]:
     for v in values:
         if v.remark:
             place = f"{v.method} {v.variant}".strip() + (f" on {v.test_set}" if v.test_set else "")
-            reasons.setdefault(v.remark, {})[place] = None
+            for reason in v.remark.split(BETWEEN_REASONS):
+                reasons.setdefault(reason, {})[place] = None
     every = len(plan.spec.test_sets)
     found = [f"{_places(list(places), every)}: {reason}" for reason, places in reasons.items()]
     return [*found, *_notes(values)]

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import io
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from srbench.leaderboard import load_entries
-from srbench.tables.plan import Cell, Plan, recorded
+from srbench.tables.plan import Cell, Plan, State, recorded
 
 Command = Callable[[Sequence[str]], int]
 """``srbench.cli.main``: arguments to an exit status."""
 
 _MARK = "srbench: error: "
+_BAD_INPUT = 2
 _INTERRUPTED = 130
 
 
@@ -36,11 +39,18 @@ def run_plan(plan: Plan, out: Path, command: Command, say: Callable[[str], None]
         KeyboardInterrupt: the running cell was interrupted.
     """
     waiting = [cell for cell in plan.cells if cell.state == "to run"]
+    refused: dict[str, list[str]] = defaultdict(list)
     for number, cell in enumerate(waiting, start=1):
         say(f"[{number}/{len(waiting)}] {cell.method.name} on {cell.test_set.name} x{cell.test_set.scale}")
-        done = _run(plan, cell, out, command)
-        if done.state == "failed":
-            say(f"  failed: {done.reason}")
+        reasons = refused[cell.test_set.name]
+        if len(reasons) > 1 and len(set(reasons)) == 1:  # two methods were told the same: it is the set's
+            done = dataclasses.replace(cell, state="cannot run", reason=reasons[0])
+        else:
+            done = _run(plan, cell, out, command)
+        if done.state == "cannot run":
+            reasons.append(done.reason)
+        if done.state != "recorded":
+            say(f"  {done.state}: {done.reason}")
         plan = plan.replaced(cell, done)
     return plan
 
@@ -53,12 +63,13 @@ def _run(plan: Plan, cell: Cell, out: Path, command: Command) -> Cell:
     if status == _INTERRUPTED:
         raise KeyboardInterrupt
     if status != 0:
-        return Cell(cell.method, cell.test_set, "failed", cell.entry, cell.arguments, heard.reason or f"exit {status}")
+        state: State = "cannot run" if status == _BAD_INPUT else "failed"
+        return dataclasses.replace(cell, state=state, reason=heard.reason or f"it ended with status {status}")
     entry = recorded(plan.spec, cell.method, cell.test_set, load_entries([out]) if out.is_dir() else [])
     if entry is None:
         reason = f"it left no record of {cell.test_set.name} x{cell.test_set.scale}: the table names the set otherwise"
-        return Cell(cell.method, cell.test_set, "failed", cell.entry, cell.arguments, reason)
-    return Cell(cell.method, cell.test_set, "recorded", entry, cell.arguments)
+        return dataclasses.replace(cell, state="failed", reason=reason)
+    return dataclasses.replace(cell, state="recorded", entry=entry)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from srbench.catalog import config_names, find_config
+from srbench.datamodules.published import SETS
 from srbench.errors import InputError, MetricUnavailable
 from srbench.leaderboard import Entry
 from srbench.protocol import load_protocol
@@ -97,6 +98,7 @@ def test_shipped_tables_fit_what_the_paper_printed(name: str) -> None:
     assert {s.printed for s in spec.test_sets} == {n.test_set for n in printed if n.test_set}
     ours = our_test_sets(ROOT / "results" / "published")
     assert [s.name for s in spec.test_sets] == [ours.get((spec.paper, s.printed), s.printed) for s in spec.test_sets]
+    assert {s.name for s in spec.test_sets} <= set(SETS), "as records of our data modules name them"
     ids = {n.metric_id for n in printed if n.metric_id}
     assert ids <= set(spec.metrics)
     assert set(spec.costs) <= {n.metric for n in printed}
@@ -168,6 +170,8 @@ def test_every_cell_is_recorded_runnable_or_impossible(spec: TableSpec, tmp_path
     assert reasons["Bicubic", "Set5"].startswith(f"{tmp_path / 'sets'}: no such folder of test images")
     assert reasons["Bicubic", "Lost"] == "it is nowhere"
     assert reasons["ESRGAN", "Photos"] == "unavailable: esrgan.pth (srbench weights fetch esrgan)"
+    assert "no such folder" in reasons["ESRGAN", "Set5"], "all reasons at once"
+    assert " / unavailable: esrgan.pth" in reasons["ESRGAN", "Set5"]
     assert reasons["Theirs +More", "Photos"] == "Theirs is not in srbench yet"
 
 
@@ -262,8 +266,8 @@ def test_a_cell_that_fails_leaves_the_others_alone(spec: TableSpec, tmp_path: Pa
         called.append(list(arguments))
         assert sys.argv[1:] == list(arguments), "what Lightning would start again"
         if "[Set5]" in arguments:
-            print("srbench: error: sets/Set5: no such folder; get it", file=sys.stderr)
-            return 2
+            print("srbench: error: it broke", file=sys.stderr)
+            return 1
         put(tmp_path / "records", cell_entry())
         return 0
 
@@ -274,8 +278,27 @@ def test_a_cell_that_fails_leaves_the_others_alone(spec: TableSpec, tmp_path: Pa
     assert len(called) == 2
     assert states(done)["Bicubic", "Photos"] == "recorded"
     failed = next(cell for cell in done.cells if cell.state == "failed")
-    assert failed.reason == "sets/Set5: no such folder; get it"
+    assert failed.reason == "it broke"
     assert said == ["[1/2] Bicubic on Photos x4", "[2/2] Bicubic on Set5 x4", f"  failed: {failed.reason}"]
+
+
+def test_a_set_that_two_methods_miss_is_not_tried_again(tmp_path: Path) -> None:
+    rows = "".join(f"  - {{name: M{i}, configs: [methods/bicubic/test.yaml]}}\n" for i in range(4))
+    (tmp_path / "t.yaml").write_text(
+        "table: t/1\ntitle: T\nprotocol: y219_crop4\ntest_sets:\n  - {name: A, configs: [data/photos.yaml]}\n"
+        "  - {name: B, configs: [data/photos.yaml]}\nmethods:\n" + rows
+    )
+    called: list[Sequence[str]] = []
+
+    def command(arguments: Sequence[str]) -> int:
+        called.append(arguments)
+        print(f"srbench: error: {'the set is not here' if len(called) % 2 else len(called)}", file=sys.stderr)
+        return 2
+
+    done = run_plan(planned(load_table(str(tmp_path / "t.yaml")), tmp_path), tmp_path, command, lambda text: None)
+    assert {cell.state for cell in done.cells} == {"cannot run"}
+    assert [c.reason for c in done.cells if c.test_set.name == "A"] == ["the set is not here"] * 4
+    assert len(called) == 2 + 4, "B gave another reason each time"
 
 
 def test_a_run_without_its_record_failed(spec: TableSpec, tmp_path: Path) -> None:
@@ -394,7 +417,7 @@ def test_the_table_in_every_format(spec: TableSpec, tmp_path: Path, cell_entry: 
     assert "- Theirs +More: Theirs is not in srbench yet" in markdown, "one sentence for all its sets"
     assert "- printed numbers (Cubic psnr\\_y219 on Photos): metric\\_id inferred: the default" in markdown
     assert "30.00 [29.00, 31.00]" in text
-    assert "Cubic, ESRGAN on Lost" not in text
+    assert "- Cubic on Lost, ESRGAN on Lost: it is nowhere" in markdown
     assert "Five ×4" in text
 
 
