@@ -15,8 +15,8 @@ class AIM2019(PublishedSets):
     """AIM 2019 track 2: 100 validation pairs, and two domains to train on that are not paired.
 
     Layout: ``root/AIM2019/{valid-input-noisy,valid-gt-clean,train-noisy-images,train-clean-images}``. To train on are
-    the clean images (``AIM2019-target``, the default) or the degraded ones (``AIM2019-source``), each as gt with lq made by
-    MATLAB's bicubic or by ``degradation``; source and target images have no partners in each other. ``sets:
+    the clean images (``AIM2019-target``, the default) or the degraded ones (``AIM2019-source``), each as gt with lq
+    made by MATLAB's bicubic or by ``degradation``; source and target images have no partners in each other. ``sets:
     [AIM2019-source]`` gives the degraded images as lq without gt, for methods that learn from lq alone.
 
     Args:

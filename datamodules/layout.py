@@ -116,6 +116,11 @@ class Layout:
         return (spelling or self.spellings[0])[side].format(name=name, scale=scale) + ".png"
 
 
+def named(group: tuple[Layout, ...], *starts: str) -> dict[str, Layout]:
+    """A group of layouts by name; with ``starts``, those whose names start with one of them."""
+    return {layout.name: layout for layout in group if not starts or layout.name.startswith(starts)}
+
+
 def default_root(given: str | Path | None = None) -> Path:
     """The folder that holds the sets: the one given, else ``$SRBENCH_DATA``, else ``data`` in the working folder."""
     return Path(given if given is not None else os.environ.get("SRBENCH_DATA") or "data")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -30,3 +32,14 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no shared data: set SRBENCH_SHARED (looked in {folder})")
     return folder
+
+
+@pytest.fixture(scope="session")
+def miniatures() -> ModuleType:
+    """The script that lays out miniatures of the published sets: ``miniatures.make(layout, root, scale)``."""
+    spec = spec_from_file_location("miniatures", Path(__file__).parent / "miniatures" / "make.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -5,7 +5,6 @@
 
 from types import MappingProxyType
 
-from srbench.datamodules.layout import Layout
 from srbench.datamodules.published import challenges, classical, crops, div2k, drealsr, real, realsr
 
 SETS = MappingProxyType(
@@ -16,8 +15,3 @@ SETS = MappingProxyType(
     }
 )
 """Every published set by its name in records."""
-
-
-def named(group: tuple[Layout, ...], *starts: str) -> dict[str, Layout]:
-    """A group of layouts by name; with ``starts``, those whose names start with one of them."""
-    return {layout.name: layout for layout in group if not starts or layout.name.startswith(starts)}

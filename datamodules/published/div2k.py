@@ -23,9 +23,9 @@ def _level(number: int, roman: str) -> Layout:
     return Layout(
         name=f"DASR-Level-{roman}",
         counts={4: 100},
-        homes=("", "DASR", "DASR/datasets"),
+        homes=("", "DASR"),
         gt=(*DIV2K_HR, *(f"../{place}" for place in DIV2K_HR)),
-        lq=(folder, f"{folder}/LR", f"DASR/{folder}"),
+        lq=(f"{folder}/LR", folder),
         gt_shared=True,
         spellings=(("{name}", "{name}"), ("{name}", "{name}x{scale}")),
         names=VALID_NAMES,
