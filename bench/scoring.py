@@ -8,6 +8,7 @@ when the first value is asked for that the cache does not hold.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import sha256
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -258,11 +259,24 @@ class Scorer:
             return crop_border(image, border)
 
     def distance(self, name: str, sr: Vectors, gt: Vectors) -> float:
-        """The value of a set-level metric, of features (n,d) of all results and all references."""
+        """The value of a set-level metric, of features (n,d) of all results and all references.
+
+        Raises:
+            InputError: the metric cannot be computed after all, or refuses these features.
+        """
+        key = cache_key(
+            self._identity.get(name), "distance", *(sha256(side.tobytes()).hexdigest() for side in (sr, gt))
+        )
+        known = None if self.cache is None else self.cache.get(key)
+        if known is not None:
+            return float(known)
         scores: SetScores | None = self._scores(name)
         if scores is None:
             raise InputError(self.missing[name])
-        return scores.distance(sr, gt)
+        value = scores.distance(sr, gt)
+        if self.cache is not None:
+            self.cache.put({key: repr(value)})
+        return value
 
     def _scores(self, name: str) -> Any:
         """What ``make`` gave; None when it cannot be built after all."""

@@ -164,6 +164,22 @@ def test_a_set_level_metric_is_one_value_whatever_the_order_and_the_shares() -> 
 
 
 @pytest.mark.usefixtures("extra")
+def test_the_value_of_a_set_is_remembered_with_its_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ScoreCache(tmp_path / "scores.sqlite")
+    items = [Item(str(i), noise(i), noise(9 - i)) for i in range(3)]
+
+    def value() -> float | None:
+        scorer = Scorer(protocol(("spread", 0)), cache=cache)
+        rows = [ImageRow(i.name, {}, None, (), s.vectors) for i, s in zip(items, scorer.score_all(items), strict=True)]
+        return summarise(rows, scorer)["spread"].mean
+
+    first = value()
+    monkeypatch.setattr(Spread, "describe", None)
+    monkeypatch.setattr(Spread, "distance", None)
+    assert value() == first is not None
+
+
+@pytest.mark.usefixtures("extra")
 def test_what_a_set_level_metric_refuses_or_lacks_is_its_reason() -> None:
     scorer = Scorer(protocol(("spread", 0)))
     [one] = scorer.score_all([Item("a", noise(1), noise(2))])

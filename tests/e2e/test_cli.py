@@ -42,6 +42,8 @@ sys.exit(status)
         ["score", "--help"],
         ["leaderboard", "--help"],
         ["compare", "--help"],
+        ["weights", "list"],
+        ["data", "list"],
         ["table", "--help"],
         ["describe", "--help"],
         ["doctor", "--help"],
