@@ -57,14 +57,10 @@ def diff_jpeg(image: Tensor, quality: float, *, smooth: bool = False) -> Tensor:
         InputError: the image is no floating-point (3,H,W), or the quality is out of range.
     """
     _check(image, quality)
-    height, width = image.shape[-2:]
-    planes = F.pad(image, (0, -width % 16, 0, -height % 16)) * 255
-    luma = _weighted(_TO_LUMA, planes) - 128
-    chroma = _weighted(_TO_CHROMA, F.avg_pool2d(planes, 2))
-    factor = quality_factor(quality)
-    luma = _quantised(luma, factor, "luma", smooth) + 128
-    shift = _weighted(_FROM_CHROMA, _quantised(chroma, factor, "chroma", smooth))
-    return (_doubled_sum(luma, shift) / 255).clamp(0, 1)[:, :height, :width].contiguous()
+    # A GPU's TF32 products, or autocast's, would push coefficients over the edge of a quantisation step.
+    work = image.double() if image.is_cuda else image
+    with torch.autocast(image.device.type, enabled=False):
+        return _compressed(work, quality_factor(quality), smooth).to(image.dtype)
 
 
 def real_jpeg(image: Tensor, quality: int) -> Tensor:
@@ -97,6 +93,16 @@ def quality_factor(quality: float) -> float:
     (2.0, 0.5)
     """
     return 50.0 / quality if quality < 50 else 2.0 - quality / 50
+
+
+def _compressed(image: Tensor, factor: float, smooth: bool) -> Tensor:
+    height, width = image.shape[-2:]
+    planes = F.pad(image, (0, -width % 16, 0, -height % 16)) * 255
+    luma = _weighted(_TO_LUMA, planes) - 128
+    chroma = _weighted(_TO_CHROMA, F.avg_pool2d(planes, 2))
+    luma = _quantised(luma, factor, "luma", smooth) + 128
+    shift = _weighted(_FROM_CHROMA, _quantised(chroma, factor, "chroma", smooth))
+    return (_doubled_sum(luma, shift) / 255).clamp(0, 1)[:, :height, :width].contiguous()
 
 
 def _quantised(planes: Tensor, factor: float, table: str, smooth: bool) -> Tensor:

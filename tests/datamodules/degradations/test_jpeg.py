@@ -140,6 +140,23 @@ def test_an_image_is_left_as_it_is_and_alone(photo: Tensor) -> None:
     assert torch.equal(first[1], real_jpeg(photo, 60))
 
 
+def test_autocast_leaves_the_coefficients_alone(photo: Tensor) -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        made = diff_jpeg(photo, 40)
+    assert torch.equal(made, diff_jpeg(photo, 40))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_gpu_gives_the_cpus_pixels(photo: Tensor) -> None:
+    precision = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        made = diff_jpeg(photo.cuda(), 40).cpu()
+    finally:
+        torch.set_float32_matmul_precision(precision)
+    torch.testing.assert_close(made, diff_jpeg(photo.double(), 40).float(), atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("quality", [0, 0.99, 101, -5, math.nan, math.inf])
 def test_qualities_out_of_range_are_refused(photo: Tensor, quality: float) -> None:
     for compress in (diff_jpeg, real_jpeg):
