@@ -40,6 +40,7 @@ class Layout:
         rgb: whether every published file is RGB.
         version_trap: what it means when lq has gt's size.
         training: whether it is there to train on.
+        on_request: a copy of another set with more images: only taken where it is asked for by name.
         source: where to get it.
         licence: its terms.
         citation: who made it.
@@ -66,6 +67,7 @@ class Layout:
     rgb: bool = True
     version_trap: str = ""
     training: bool = False
+    on_request: bool = False
     caveats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -64,7 +64,9 @@ class PublishedSets(SRDataModule):
         Raises:
             InputError: a set is not there, or not whole; it names the file, or the expected tree.
         """
-        usual = [layout for layout in self._choice(training=False).values() if not layout.training]
+        usual = [
+            layout for layout in self._choice(training=False).values() if not (layout.training or layout.on_request)
+        ]
         return [self._test_set(found) for found in self._found(usual, self.sets)]
 
     def training_set(self) -> TrainingSet:

@@ -33,6 +33,7 @@ LAYOUTS = (
     Layout(
         name="RealSRSet25",
         names=tuple(sorted(TWENTY + FIVE)),
+        on_request=True,
         source="https://github.com/JingyunLiang/SwinIR (testsets/RealSRSet+5images)",
         **{**_REALSRSET, "counts": dict.fromkeys(_SCALES, 25)},  # type: ignore[arg-type]
     ),
