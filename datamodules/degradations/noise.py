@@ -117,7 +117,8 @@ def shades(levels: Tensor) -> Tensor:
     """
     seen = torch.zeros(256, dtype=torch.bool, device=levels.device)
     seen[levels.flatten().long()] = True
-    return _powers(levels.dtype, levels.device)[seen.sum()]
+    # Plain indexing by a tensor without dimensions would ask the GPU for its value.
+    return _powers(levels.dtype, levels.device).index_select(0, seen.sum(dim=0, keepdim=True))[0]
 
 
 def poisson_field(levels: Tensor, photons: Tensor, *, generator: torch.Generator | None) -> Tensor:
