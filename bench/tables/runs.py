@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import gc
 import io
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from srbench.leaderboard import load_entries
+from srbench.processes import FOLDER
 from srbench.tables.plan import Cell, Plan, State, recorded
 
 Command = Callable[[Sequence[str]], int]
@@ -57,7 +59,7 @@ def run_plan(plan: Plan, out: Path, command: Command, say: Callable[[str], None]
 
 def _run(plan: Plan, cell: Cell, out: Path, command: Command) -> Cell:
     heard = _Listener(sys.stderr)
-    with contextlib.redirect_stderr(heard), _argv(cell.arguments):
+    with contextlib.redirect_stderr(heard), _argv(cell.arguments), _own_voice():
         status = command(list(cell.arguments))
     gc.collect()  # a network of the last cell must not stay beside that of the next
     if status == _INTERRUPTED:
@@ -83,15 +85,30 @@ def _argv(arguments: Sequence[str]) -> Iterator[None]:
         sys.argv = kept
 
 
+@contextlib.contextmanager
+def _own_voice() -> Iterator[None]:
+    """A command says once why it ends, its other processes then keep silent; every cell is a command of its own."""
+    kept = os.environ.pop(FOLDER, None)
+    try:
+        yield
+    finally:
+        if kept is not None:
+            os.environ[FOLDER] = kept
+
+
 class _Listener(io.TextIOBase):
-    """Passes text on and remembers the error line."""
+    """Passes text on, but for the error line: that is remembered, and told once by whoever listens."""
 
     def __init__(self, to: TextIO) -> None:
         self._to = to
         self._text = ""
+        self._in_error = False
 
     def write(self, text: str) -> int:
         self._text = (self._text + text)[-20_000:]
+        if self._in_error or text.startswith(_MARK):
+            self._in_error = not text.endswith("\n")
+            return len(text)
         return self._to.write(text)
 
     def flush(self) -> None:

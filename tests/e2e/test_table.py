@@ -126,10 +126,12 @@ def test_interrupted_it_goes_on_where_it_stopped(run: Run, table: list[str], mon
 def test_a_set_that_is_not_here_is_named_and_the_rest_is_measured(run: Run, table: list[str]) -> None:
     Path("four.yaml").write_text(DATA.format(gt="gone", name="four"))
     ran = run(*COMMAND)
-    assert "cannot run: " in ran.out
+    assert "  cannot run: " in ran.out
+    assert "srbench: error" not in ran.err, "it is told once"
     rows = {(row["method"], row["test_set"]): row for row in _rows() if row["metric"] == "psnr_y219"}
-    assert rows["Symmetric", "four"]["status"] == "cannot run"
-    assert "gone" in rows["Symmetric", "four"]["remark"]
+    for method in ("Symmetric", "Replicate"):
+        assert rows[method, "four"]["status"] == "cannot run"
+        assert "gone" in rows[method, "four"]["remark"], "every cell says its own reason"
     assert rows["Replicate", "six"]["status"] == "recorded"
 
 
