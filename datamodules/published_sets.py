@@ -64,10 +64,14 @@ class PublishedSets(SRDataModule):
         Raises:
             InputError: a set is not there, or not whole; it names the file, or the expected tree.
         """
-        usual = [
-            layout for layout in self._choice(training=False).values() if not (layout.training or layout.on_request)
-        ]
-        return [self._test_set(found) for found in self._found(usual, self.sets)]
+        return [self._test_set(found) for found in self._found(self._usual(), self.sets)]
+
+    def validation_sets(self) -> list[TestSet]:
+        """Those to test on; none where none was named and none lies in the root, so that training needs no test set."""
+        usual = [layout for layout in self._usual() if self.scale in layout.counts]
+        if self.sets is None and all(scan(layout, self.root, self.scale).home is None for layout in usual):
+            return []
+        return super().validation_sets()
 
     def training_set(self) -> TrainingSet:
         """Patches of the chosen training sets, or of those on disk; images without partner get MATLAB's bicubic lq.
@@ -90,6 +94,10 @@ class PublishedSets(SRDataModule):
     def _choice(self, training: bool) -> dict[str, Layout]:
         """What may be asked for: to train on, what is meant for it; to test on, whatever has lq."""
         return {n: lay for n, lay in self.layouts.items() if (lay.training if training else lay.lq)}
+
+    def _usual(self) -> list[Layout]:
+        """What is tested on where nothing is asked for."""
+        return [lay for lay in self._choice(training=False).values() if not (lay.training or lay.on_request)]
 
     def _found(self, usual: Sequence[Layout], asked: Sequence[str] | None) -> list[Scan]:
         if asked is not None:

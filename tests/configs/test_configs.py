@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +17,11 @@ import torch
 import yaml
 from PIL import Image
 
+from srbench import datamodules
 from srbench.catalog import config_names, find_config, load_stack, room_folder
 from srbench.cli import main
+from srbench.datamodules.layout import Layout
+from srbench.datamodules.published_sets import PublishedSets
 from srbench.metrics import names as metric_names
 from srbench.protocol import load_protocol
 from srbench.records import find_records, read_rows
@@ -30,6 +34,16 @@ SPANDREL = config_names("methods/spandrel")
 RUNNABLE = [name for name in METHODS if name not in (*FITS, *SPANDREL, "methods/image_folder/test.yaml")]
 RUNS = [name for name in config_names() if "/" not in name]
 """Configs that hold everything a run needs, such as demo.yaml."""
+
+TRAINS, MADE = "data/hr_images.yaml", "data/made.yaml"
+"""Data to train on alone, and data that a command makes."""
+
+PUBLISHED: dict[str, tuple[Layout, ...]] = {
+    name: tuple(found.layouts.values())
+    for name in DATA
+    if issubclass(found := getattr(datamodules, load_stack([name])["data"]["class_path"].split(".")[-1]), PublishedSets)
+}
+"""The configs of published sets, with what they hold."""
 
 NEEDS = {
     "methods/image_folder/test.yaml": ["--model.init_args.root", "images", "--model.init_args.name", "Theirs"],
@@ -156,8 +170,10 @@ def test_its_first_line_says_what_it_is(name: str) -> None:
 
 
 def test_no_kind_of_config_escapes_these_tests() -> None:
-    protocols = config_names("protocols")
-    assert sorted([*FITS, *RUNNABLE, *SPANDREL, "methods/image_folder/test.yaml", *DATA, *RUNS, *protocols]) == (
+    elsewhere = [
+        name for kind in ("protocols", "tables", "weights", "degradations") for name in config_names(kind)
+    ]  # tests of their own
+    assert sorted([*FITS, *RUNNABLE, *SPANDREL, "methods/image_folder/test.yaml", *DATA, *RUNS, *elsewhere]) == (
         config_names()
     )
     assert {name.split("/")[1] for name in FITS} >= {"dvmsr", "edsr", "rrdb", "srresnet"}
@@ -229,7 +245,7 @@ def _one_record(out: str) -> Any:
 
 
 @pytest.mark.usefixtures("hr")
-@pytest.mark.parametrize("name", DATA)
+@pytest.mark.parametrize("name", [name for name in DATA if name not in (*PUBLISHED, TRAINS, MADE)])
 def test_data_is_found(run: Run, name: str) -> None:
     given = {
         "data/classical.yaml": ["--data.init_args.root", "sets"],
@@ -239,6 +255,51 @@ def test_data_is_found(run: Run, name: str) -> None:
     run("predict", "--model", "Bicubic", "--config", name, *given, *QUIET, "--benchmark.out", "sr")
     [folder] = [p for p in Path("sr").iterdir() if p.is_dir()]
     assert len(list(folder.glob("*.png"))) == (2 if name == "data/photos.yaml" else 5)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_sets_are_found(
+    run: Run, tmp_path: Path, miniatures: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The first three images of each of its sets; the whole numbers are checked in tests/datamodules."""
+    layouts = [lay for lay in PUBLISHED[name] if not (lay.training or lay.on_request)]
+    for layout in layouts:
+        miniatures.make(layout, tmp_path / "sets", count=3, side=16)
+    monkeypatch.setenv("SRBENCH_DATA", str(tmp_path / "sets"))
+    partly = ["--data.init_args.allow_partial", "true", "--benchmark.out", "sr"]
+    run("predict", "--model", "Bicubic", "--config", name, *QUIET, *partly)
+    made = {p.name: len(list(p.glob("*.png"))) for p in Path("sr").iterdir() if p.is_dir()}
+    assert sorted(made.values()) == [3] * len(layouts), made
+
+
+@pytest.mark.parametrize("name", [n for n, layouts in PUBLISHED.items() if any(lay.training for lay in layouts)])
+def test_published_sets_are_trained_on(
+    run: Run, tmp_path: Path, miniatures: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for layout in PUBLISHED[name]:
+        if layout.training and layout.gt:
+            miniatures.make(layout, tmp_path / "sets", side=40)
+    monkeypatch.setenv("SRBENCH_DATA", str(tmp_path / "sets"))
+    rest = ["--trainer.limit_val_batches", "0", "--data.init_args.samples_per_epoch", "8", *TINY, *QUIET]
+    small = ["--model.init_args.features", "8", "--model.init_args.blocks", "1"]
+    run("fit", "--config", "methods/srresnet/fit.yaml", "--config", name, *small, *rest)
+
+
+def test_a_made_set_is_found(run: Run, hr: Path) -> None:
+    for file in hr.iterdir():  # the degradations blur with kernels of 21 pixels after shrinking
+        with Image.open(file) as image:
+            image.resize((160, 192)).save(file)
+    run("data", "make", "div2k_levels", "--hr", "sets/Set5/HR", "--out", "made", "--workers", "1")
+    given = ["--data.init_args.root", "made", *QUIET, "--benchmark.out", "sr"]
+    run("predict", "--model", "Bicubic", "--config", MADE, *given)
+    assert [len(list(p.glob("*.png"))) for p in Path("sr").iterdir() if p.is_dir()] == [5, 5, 5]
+
+
+@pytest.mark.usefixtures("hr")
+def test_photographs_are_trained_on(run: Run) -> None:
+    small = ["--model.init_args.features", "8", "--model.init_args.blocks", "1", "--trainer.limit_val_batches", "0"]
+    given = ["--data.init_args.gt", "sets/Set5/HR", "--data.init_args.samples_per_epoch", "8", *TINY, *QUIET]
+    run("fit", "--config", "methods/srresnet/fit.yaml", "--config", TRAINS, *small, *given)
 
 
 @pytest.mark.parametrize("name", sorted(set(DATA) - {"data/photos.yaml"}))

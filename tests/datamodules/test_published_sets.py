@@ -140,6 +140,19 @@ def test_paired_training_images(miniatures: ModuleType, tmp_path: Path) -> None:
     assert [pair.name for pair in one.pairs] == ["Nikon_001", "Nikon_002", "Nikon_003"]
 
 
+def test_training_needs_no_test_set(miniatures: ModuleType, tmp_path: Path) -> None:
+    miniatures.make(SETS["RealSR-Canon-train"], tmp_path)
+    data = RealSR(root=str(tmp_path), patch_size=16)
+    data.setup("fit")
+    assert data.val_sets == []
+    miniatures.make(SETS["RealSR-Canon"], tmp_path)
+    data = RealSR(root=str(tmp_path), patch_size=16)
+    data.setup("fit")
+    assert [s.name for s in data.val_sets] == ["RealSR-Canon"]
+    with pytest.raises(InputError, match=r"RealSR-Nikon .* is not here"):
+        RealSR(root=str(tmp_path), patch_size=16, sets=["RealSR-Nikon"]).setup("fit")
+
+
 def test_unpaired_domains(miniatures: ModuleType, tmp_path: Path) -> None:
     for name in ("AIM2019-source", "AIM2019-target"):
         miniatures.make(SETS[name], tmp_path, side=32)
