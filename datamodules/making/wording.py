@@ -7,7 +7,7 @@ the wording is ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from srbench.datamodules.degradations.ranges import BlurRanges, NoiseRanges, Range, SecondOrder, Stage
 from srbench.datamodules.degradations.recipe import Recipe
@@ -41,7 +41,7 @@ def level(value: float, limits: Range) -> str:
     return LEVELS[min(2, max(0, int(third)))]
 
 
-def _stage(steps: list[Step], ranges: Stage, size: tuple[int, int]) -> Iterator[str]:
+def _stage(steps: Sequence[Step], ranges: Stage, size: tuple[int, int]) -> Iterator[str]:
     """The words of one stage. Its first resize is the drawn one; a later one only leads to lq's size."""
     noised = False
     resized = False
