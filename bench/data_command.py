@@ -135,8 +135,6 @@ def check_sets(argv: Sequence[str]) -> int:
         if name not in known:
             raise unknown_name("set", name, known, where="srbench data check")
     root = _root(given.root)
-    if given.root is not None and not root.is_dir():
-        raise InputError("there is no such folder", where=root, remedy="give the folder that holds the sets as --root")
     whole = [_check(known[name], root, given.scale) for name in given.sets]
     return 0 if all(whole) else 1
 
@@ -224,4 +222,6 @@ def _add_root(parser: argparse.ArgumentParser) -> None:
 
 def _root(given: str | None) -> Path:
     root: Path = import_module("srbench.datamodules.layout").default_root(given)
+    if given is not None and not root.is_dir():
+        raise InputError("there is no such folder", where=root, remedy="give the folder that holds the sets as --root")
     return root

@@ -7,13 +7,20 @@ _GT = ("test_HR", "gt", "HR")
 _NAMES = "the names inside the archive were not seen: they are not checked"
 
 
-def _stablesr(name: str, folder: str, count: int, *, gt: bool = True, caveats: tuple[str, ...] = ()) -> Layout:
+def _ordered(folders: tuple[str, ...], plain: bool) -> tuple[str, ...]:
+    """The archive calls the folders of its crops of DIV2K ``lq`` and ``gt``, those of the others ``test_LR``."""
+    return (folders[1], folders[0], *folders[2:]) if plain else folders
+
+
+def _stablesr(
+    name: str, folder: str, count: int, *, gt: bool = True, plain: bool = False, caveats: tuple[str, ...] = ()
+) -> Layout:
     return Layout(
         name=name,
         counts={4: count},
         homes=(folder, f"StableSR_testsets/{folder}", f"StableSR-TestSets/{folder}"),
-        gt=_GT if gt else (),
-        lq=_LQ,
+        gt=_ordered(_GT, plain) if gt else (),
+        lq=_ordered(_LQ, plain),
         spellings=(
             ("{name}", "{name}"),
             ("{name}_HR", "{name}_LR{scale}"),
@@ -33,6 +40,7 @@ LAYOUTS = (
         "DIV2K-val-3k",
         "DIV2K_V2_val",
         3000,
+        plain=True,
         caveats=("DeeDSR and others cut 3,000 crops of their own: not the same images",),
     ),
     _stablesr("RealSR-crop128", "RealSRVal_crop128", 100),

@@ -192,6 +192,7 @@ def test_lq_that_is_made_has_no_fingerprint_yet(
         (["check", "RealSRSet", "--rot", "x"], "did you mean '--root'?"),
         (["check", "RealSRSet", "--root", "nowhere"], "nowhere: there is no such folder"),
         (["check", "DIV2KRK", "--scale", "3"], "DIV2KRK exists for x2 and x4, not x3"),
+        (["list", "--root", "nowhere"], "nowhere: there is no such folder"),
         (["list", "--jason"], "did you mean '--json'?"),
         (["make"], "srbench data make"),
     ],
