@@ -237,6 +237,7 @@ def _remarks(groups: Sequence[Group], rank_by: str | None) -> Iterable[str]:
     if rank_by is not None:
         yield from _ranked_apart(groups)
     yield from _missing_values(groups)
+    yield from _set_level_values(groups)
     for test_set in sorted({group.test_set.split("#")[0] for group in groups if "#" in group.test_set}):
         yield f"{test_set}: these rows were measured on different files; each version (#...) is ranked apart."
     if any("#" in group.protocol for group in groups):
@@ -255,6 +256,15 @@ def _ranked_apart(groups: Sequence[Group]) -> Iterable[str]:
                 f"{test_set} ×{scale}: ranked under {', '.join(names)} apart, never together, for border and crop move "
                 "a score by more than methods do."
             )
+
+
+def _set_level_values(groups: Sequence[Group]) -> Iterable[str]:
+    """Of how many images and which crops a set's one value (FID) is; the records' notes start with its name."""
+    for group in groups:
+        for row in group.rows:
+            for note in row.record.notes:
+                if any(note.startswith(f"{metric}: n=") for metric in row.record.metrics):
+                    yield f"{group.title}: {note}."
 
 
 def _missing_values(groups: Sequence[Group]) -> Iterable[str]:

@@ -143,6 +143,24 @@ def test_an_infinite_mean_ranks_first(make_entry: MakeEntry) -> None:
     ]
 
 
+def test_a_value_of_the_whole_set_ranks_without_ties_and_says_how_many_images_and_which_crop(
+    make_record: MakeRecord,
+) -> None:
+    note = "fid_clean: n=12, images full, border 0; strongly biased under 1000 images"
+
+    def entry(method: str, fid: float) -> Entry:
+        result = MetricResult(fid, 12, None, None, False, "torchmetrics")
+        record = make_record(method=method, n=12, metrics={"fid_clean": result}, notes=(note,))
+        return Entry(record, [ImageRow(f"im{i}", {}) for i in range(12)])
+
+    board = build_leaderboard([entry("A", 40.0), entry("B", 30.0)])
+    assert [(row.rank, row.tie_group, row.record.method) for row in board.groups[0].rows] == [
+        (1, None, "B"),
+        (2, None, "A"),
+    ]
+    assert board.remarks == (f"Set5 ×4, y219_crop4: {note}.",)
+
+
 def test_rank_by_another_metric(make_entry: MakeEntry) -> None:
     entries = [
         make_entry({"psnr_y219": [p, p], "ssim_y219": [s, s]}, method=name)
