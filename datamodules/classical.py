@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from srbench.datamodule import SRDataModule, TestSet, TrainingSet
 from srbench.datamodules.degradations.imresize import Border
+from srbench.datamodules.layout import default_root
 from srbench.datamodules.pairing import pair_files
 from srbench.datamodules.published import classical
 from srbench.datamodules.synthesis import matlab_bicubic
@@ -64,7 +65,7 @@ class Classical(SRDataModule):
     with ``x4`` added. Checked on disk: the number of images, their partners, and that gt is ``scale`` times lq.
 
     Args:
-        root: the folder that holds the sets.
+        root: the folder that holds the sets; None takes ``$SRBENCH_DATA``, and ``data`` where that is not set.
         sets: names of the sets; None takes those that lie in ``root``.
         lq: ``files`` takes lq from disk, ``synthesise`` makes it from gt, ``auto`` makes it where there is no folder.
         crop_gt: crop a gt that is up to ``scale - 1`` pixels too large, as in the copy that came with EDSR.
@@ -78,7 +79,7 @@ class Classical(SRDataModule):
     def __init__(
         self,
         *,
-        root: str = "data",
+        root: str | None = None,
         sets: list[str] | None = None,
         lq: Literal["auto", "files", "synthesise"] = "auto",
         crop_gt: bool = False,
@@ -86,7 +87,7 @@ class Classical(SRDataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.root = Path(root)
+        self.root = default_root(root)
         self.sets = sets
         self.lq = lq
         self.crop_gt = crop_gt
