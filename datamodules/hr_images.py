@@ -81,7 +81,7 @@ class HRImages(SRDataModule):
     def prepare_data(self) -> None:
         """Lightning's hook, in one process of a machine: fills the cache before training."""
         if self.cache is not None and self.trainer is not None and self.trainer.state.fn == "fit":
-            self.cache.fill([found.path for found, _ in self._images()], pixel_limit=self.pixel_limit)
+            self.cache.fill([found.path for found, _ in self._photographs()], pixel_limit=self.pixel_limit)
 
     def training_set(self) -> TrainingSet:
         """Patches of all images, or of their squares.
@@ -89,7 +89,7 @@ class HRImages(SRDataModule):
         Raises:
             InputError: there is no image, one cannot be read, or one is smaller than a patch or a square.
         """
-        images = self._images()
+        images = self._photographs()
         if self.cache is not None:
             self.cache.fill([found.path for found, _ in images], pixel_limit=self.pixel_limit)
         pairs = [pair for found, size in images for pair in self._pairs(found, size)]
@@ -115,7 +115,7 @@ class HRImages(SRDataModule):
                 remedy=f"use {least} or more, and sub_step of 1 or more",
             )
 
-    def _images(self) -> list[tuple[Found, tuple[int, int]]]:
+    def _photographs(self) -> list[tuple[Found, tuple[int, int]]]:
         """What there is to train on, with heights and widths; looked up once."""
         if self._found is None:
             found = find_images(self.gt, recursive=self.recursive, first=self.first, list_root=self.list_root)

@@ -117,7 +117,8 @@ class _Draw:
         self.real_jpeg = real_jpeg
 
     def steps(self, height: int, width: int) -> list[Step]:
-        size, out = (height, width), []
+        size = (height, width)
+        out: list[Step] = []
         if self.scale == 4 and drawing.happens(self.rng, self.ranges.half):
             size, out = self._halved(size)
             self.scale = 2

@@ -64,15 +64,12 @@ def same(first: list[Any], second: list[Any]) -> bool:
     )
 
 
-MILD = {"crop": 128}
-
-
 @pytest.mark.parametrize(
     "degradation",
     [
         RealESRGAN(crop=None),
         RealESRGAN(crop=120, per_batch=True, pool=8),
-        DACESR(**MILD),
+        DACESR(crop=128),
         DASR(crop=128, per_batch=True),
         DeeDSR(),
         DASR(level="standard", real_jpeg=True, crop=None),
@@ -159,14 +156,14 @@ def test_small_images_are_mirrored_up_to_the_crop(tmp_path: Path) -> None:
 
 def test_recipes_travel_on_request(tmp_path: Path) -> None:
     for workers in (0, 2):
-        data = Data(tmp_path, DASR(**MILD), carry_degradation=True, num_workers=workers)
+        data = Data(tmp_path, DASR(crop=128), carry_degradation=True, num_workers=workers)
         for batch in batches(data):
             held = json.loads(json.dumps(batch["degradation"]))
             recipes = [Recipe.from_dict(recipe) for recipe in held]
             assert len(recipes) == 4
             assert {r.kind for r in recipes} <= {"weak", "standard", "severe"}
             assert "seconds" not in batch
-    assert "degradation" not in batches(Data(tmp_path, DASR(**MILD)))[0]
+    assert "degradation" not in batches(Data(tmp_path, DASR(crop=128)))[0]
 
 
 def test_a_carried_recipe_makes_the_lq_again(tmp_path: Path) -> None:

@@ -80,8 +80,7 @@ def fit(folder: Path, data: SRDataModule, steps: int = 8, **kwargs: Any) -> tupl
         **kwargs,
     )
     trainer.fit(Net(), data)
-    [log] = list(folder.glob("log/*/metrics.csv")) or [None]
-    rows = [] if log is None else list(csv.DictReader(log.open()))
+    rows = [row for log in folder.glob("log/*/metrics.csv") for row in csv.DictReader(log.open())]
     return timing, [{k: float(v) for k, v in row.items() if v} for row in rows]
 
 

