@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, Self, TypedDict, TypeVar
 
 import torch
 from lightning.pytorch import LightningModule
@@ -20,6 +22,8 @@ from srbench.errors import InputError
 from srbench.images import file_sha256
 from srbench.tiling import tiled
 from srbench.weights import MARKS_KEY, check_finite, check_fit, checkpoint_marks, load_state, load_strict
+
+Module = TypeVar("Module", bound="SRModule")
 
 
 class Restored(TypedDict):
@@ -237,6 +241,10 @@ class SRModule(LightningModule, ABC):
         """As :meth:`test_step`."""
         return self._timed(batch)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A copy, for averages of weights; it shares the factories, which lead to the command line and its trainer."""
+        return _copied(self, memo)
+
     def _timed(self, batch: Batch) -> Restored:
         if not self._warm:
             self.warm_up(batch)
@@ -273,3 +281,14 @@ class SRModule(LightningModule, ABC):
                 where=batch["name"][0],
                 remedy="its scale does not fit its network or files",
             )
+
+
+def _copied(module: Module, memo: dict[int, Any]) -> Module:
+    for held in vars(module).values():
+        for item in held if isinstance(held, (list, tuple)) else [held]:
+            if isinstance(item, functools.partial):  # what the command line makes of a factory in YAML
+                memo[id(item)] = item
+    twin = type(module).__new__(type(module))
+    memo[id(module)] = twin
+    twin.__setstate__(copy.deepcopy(module.__getstate__(), memo))
+    return twin

@@ -1,5 +1,8 @@
 """The contract that every method inherits."""
 
+import copy
+import functools
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +187,16 @@ def test_a_network_may_know_its_published_layouts(tmp_path: Path) -> None:
     module.net = Renaming({"factor": nn.Parameter(torch.tensor([1.0]))})
     module.load_upstream(tmp_path / "w.pth")
     assert module.net["factor"].item() == 5.0
+
+
+def test_a_copy_shares_the_factories_and_not_the_weights() -> None:
+    module: Any = Twice()
+    module.factory = functools.partial(sorted, key=threading.Lock())  # as one that leads to a trainer's processes
+    module.factories = [module.factory]
+    twin = copy.deepcopy(module)
+    assert twin.factory is module.factory
+    assert twin.factories[0] is module.factory
+    with torch.no_grad():
+        twin.net["factor"].fill_(9.0)
+    assert module.net["factor"].item() == 1.0
+    assert twin.upscale(torch.ones(1, 3, 2, 2)).max().item() == 9.0
