@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,8 +97,9 @@ class _Crew:
         context = multiprocessing.get_context("spawn")  # a forked torch may hang on threads it does not have
         self.workers: list[_Worker] = []
         try:
-            for _ in range(size):
-                self.workers.append(_Worker(context, plan, out))
+            with _interrupts_ignored():
+                for _ in range(size):
+                    self.workers.append(_Worker(context, plan, out))
         except BaseException:
             self.dismiss()
             raise
@@ -113,9 +115,24 @@ class _Crew:
                 worker.process.join()
 
 
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes that are started in here ignore the terminal's interrupt from their first instruction.
+
+    It reaches them too; the parent, which it is meant for, ends them.
+    """
+    if threading.current_thread() is not threading.main_thread():  # where signals cannot be set
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _serve(pipe: Connection, plan: Plan, out: Path) -> None:
     """What a worker does until its pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal interrupts everyone; the parent ends us
     import torch
 
     torch.set_num_threads(1)

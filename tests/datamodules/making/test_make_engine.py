@@ -308,3 +308,24 @@ def test_an_image_that_breaks_in_the_middle_is_named_and_the_rest_is_kept(
     (hr / "img1.png").write_bytes(whole)
     made = make("div2k_levels", hr=hr, out=out)
     assert (made.images, made.kept) == (3, 1)
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_everyone_in_one_line(photographs: Photographs, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code = "import sys; from srbench.cli import main; sys.exit(main(['data', 'make', *sys.argv[1:]]))"
+    given = ["div2k_levels", "--hr", str(photographs(40, 300, 300)), "--out", str(out), "--workers", "2"]
+    command = [sys.executable, "-c", code, *given]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    noted = out / ".making" / "journal.jsonl"
+    while not noted.exists():
+        assert process.poll() is None, "it ended before it could be interrupted"
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, said = process.communicate()
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "srbench: interrupted; what was written is kept"
+    assert "Traceback" not in said
+    assert not list(out.rglob("*.tmp"))
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
