@@ -22,6 +22,9 @@ class Batch(TypedDict):
         name: the images' ids, unique within their set.
         notes: what was done to an image on reading it ("grey image, made RGB"), one tuple per image.
         degradation: the recipe that made each ``lq``, when the data module was asked to carry them.
+        lq_whole: (B,3,c,c) of training patches: the lq of the whole crop that ``lq`` was cut out of, when the data module
+            was asked to carry it.
+        lq_corner: (B,2) int64, beside it: row and column of ``lq`` in it.
     """
 
     lq: Tensor
@@ -29,6 +32,8 @@ class Batch(TypedDict):
     gt: NotRequired[Tensor]
     notes: NotRequired[list[tuple[str, ...]]]
     degradation: NotRequired[list[dict[str, Any]]]
+    lq_whole: NotRequired[Tensor]
+    lq_corner: NotRequired[Tensor]
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ class SRDataModule(LightningDataModule):
             in the loader's workers; ``auto`` on a GPU if there is one, else in the workers if there are any. On a CPU
             the pixels are the same.
         carry_degradation: note every sample's recipe in ``batch["degradation"]``.
+        carry_whole: hand on the lq of the whole crop beside the patch's (``batch["lq_whole"]``, ``["lq_corner"]``), for
+            methods that look at more than the patch; only where there is a ``degradation``.
 
     Attributes:
         degrading: time that the training process has spent degrading.
@@ -68,6 +70,7 @@ class SRDataModule(LightningDataModule):
         degradation: Degradation | None = None,
         degrade_in: DegradeIn = "auto",
         carry_degradation: bool = False,
+        carry_whole: bool = False,
     ) -> None:
         super().__init__()
         for name, value, least in (("scale", scale, 1), ("num_workers", num_workers, 0), ("cache_mb", cache_mb, 0)):
@@ -87,6 +90,7 @@ class SRDataModule(LightningDataModule):
         self.degradation = degradation
         self.degrade_in: DegradeIn = degrade_in
         self.carry_degradation = carry_degradation
+        self.carry_whole = carry_whole
         self.degrading = Stopwatch()
         self.degrading_in_workers = 0.0
         _check_degradation(degradation, scale=scale, degrade_in=degrade_in, workers=num_workers)
@@ -153,7 +157,13 @@ class SRDataModule(LightningDataModule):
     def _degrader(self) -> Degrader | None:
         if self.degradation is None:
             return None
-        return Degrader(self.degradation, patch_size=self.patch_size, seed=self.run_seed, carry=self.carry_degradation)
+        return Degrader(
+            self.degradation,
+            patch_size=self.patch_size,
+            seed=self.run_seed,
+            carry=self.carry_degradation,
+            whole=self.carry_whole,
+        )
 
     @property
     def test_sets(self) -> list[TestSet]:

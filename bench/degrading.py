@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Literal, NotRequired, TypedDict, cast
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, cast
 
 import numpy as np
 import torch
@@ -34,6 +34,8 @@ class Degraded(Sample):
 
     seconds: float
     degradation: NotRequired[dict[str, Any]]
+    lq_whole: NotRequired[Tensor]
+    lq_corner: NotRequired[Tensor]
 
 
 class CropBatch(TypedDict):
@@ -44,6 +46,16 @@ class CropBatch(TypedDict):
     draw: list[Draw]
 
 
+class Made(NamedTuple):
+    """What becomes of a crop; see :meth:`Degrader.made`."""
+
+    lq: Tensor
+    gt: Tensor
+    recipe: dict[str, Any] | None
+    whole: Tensor
+    corner: Tensor
+
+
 class Degrader:
     """Makes lq and the patch of a crop; the same wherever it runs.
 
@@ -52,13 +64,17 @@ class Degrader:
         patch_size: side of the patch in gt pixels.
         seed: of all draws.
         carry: note every recipe.
+        whole: carry the lq of the whole crop beside that of the patch.
     """
 
-    def __init__(self, degradation: Degradation, *, patch_size: int, seed: int, carry: bool = False) -> None:
+    def __init__(
+        self, degradation: Degradation, *, patch_size: int, seed: int, carry: bool = False, whole: bool = False
+    ) -> None:
         self.degradation = degradation
         self.patch_size = patch_size
         self.seed = seed
         self.carry = carry
+        self.whole = whole
 
     @property
     def crop(self) -> int:
@@ -67,28 +83,38 @@ class Degrader:
 
     def __call__(self, gt: Tensor, draw: Draw) -> tuple[Tensor, Tensor, dict[str, Any] | None]:
         """From a gt crop (3,C,C) in [0,1]: lq (3,p/s,p/s), target (3,p,p), and the recipe if it is to be noted."""
+        made = self.made(gt, draw)
+        return made.lq, made.gt, made.recipe
+
+    def made(self, gt: Tensor, draw: Draw) -> Made:
+        """As calling it, and the whole crop's lq (3,C/s,C/s) with the patch's row and column in it."""
         rng, shared = recipe_rng(self.seed, draw), batch_rng(self.seed, draw)
         scale, patch = self.degradation.scale, self.patch_size // self.degradation.scale
         places = shared if self.degradation.per_batch else rng
         top, left = (int(place) for place in places.integers(gt.shape[-1] // scale - patch + 1, size=2))
         recipe = self.degradation.draw(rng, gt.shape[-2], gt.shape[-1], batch_rng=shared)
-        lq, target = self.degradation(gt.float(), recipe)
-        lq = lq[:, top : top + patch, left : left + patch]
+        whole, target = self.degradation(gt.float(), recipe)
+        lq = whole[:, top : top + patch, left : left + patch]
         high, wide = top * scale, left * scale
         target = target[:, high : high + self.patch_size, wide : wide + self.patch_size]
-        return lq.to(gt.dtype), target.to(gt.dtype), recipe.as_dict() if self.carry else None
+        note = recipe.as_dict() if self.carry else None
+        corner = torch.tensor((top, left), device=lq.device)
+        return Made(lq.to(gt.dtype), target.to(gt.dtype), note, whole.to(gt.dtype), corner)
 
     def batch(self, crops: CropBatch) -> Batch:
         """A batch of crops, on its device, to a batch to train on."""
         images = list(zip(crops["gt"], crops["draw"], strict=True))
         if crops["gt"].device.type == "cpu":
-            made = side_by_side(lambda image: self(*image), images)
+            made = side_by_side(lambda image: self.made(*image), images)
         else:
-            made = [self(*image) for image in images]
-        batch = Batch(lq=torch.stack([lq for lq, _, _ in made]), name=crops["name"])
-        batch["gt"] = torch.stack([target for _, target, _ in made])
+            made = [self.made(*image) for image in images]
+        batch = Batch(lq=torch.stack([one.lq for one in made]), name=crops["name"])
+        batch["gt"] = torch.stack([one.gt for one in made])
         if self.carry:
-            batch["degradation"] = [cast("dict[str, Any]", recipe) for _, _, recipe in made]
+            batch["degradation"] = [cast("dict[str, Any]", one.recipe) for one in made]
+        if self.whole:
+            batch["lq_whole"] = torch.stack([one.whole for one in made])
+            batch["lq_corner"] = torch.stack([one.corner for one in made])
         return batch
 
 
@@ -126,10 +152,12 @@ class DegradedSet(TrainingSet):
         if self.late:
             return Crop(gt=gt, name=name, draw=draw)
         start = time.perf_counter()
-        lq, target, recipe = self.degrader(gt, draw)
-        sample = Degraded(lq=lq, gt=target, name=name, seconds=time.perf_counter() - start)
-        if recipe is not None:
-            sample["degradation"] = recipe
+        made = self.degrader.made(gt, draw)
+        sample = Degraded(lq=made.lq, gt=made.gt, name=name, seconds=time.perf_counter() - start)
+        if made.recipe is not None:
+            sample["degradation"] = made.recipe
+        if self.degrader.whole:
+            sample["lq_whole"], sample["lq_corner"] = made.whole, made.corner
         return sample
 
     def _crop(self, draw: Draw) -> Tensor:
@@ -151,6 +179,9 @@ def collate_training(samples: Sequence[Any]) -> Any:
     batch: Any = collate(samples)
     if all("degradation" in s for s in samples):
         batch["degradation"] = [s["degradation"] for s in samples]
+    for key in ("lq_whole", "lq_corner"):
+        if all(key in s for s in samples):
+            batch[key] = torch.stack([s[key] for s in samples])
     if all("seconds" in s for s in samples):
         batch["seconds"] = sum(s["seconds"] for s in samples)
     return batch

@@ -52,7 +52,7 @@ def tiled(upscale: Callable[[Tensor], Tensor], lq: Tensor, *, scale: int, tile: 
 
     Args:
         upscale: maps (B,3,h,w) to (B,3,scale*h,scale*w).
-        lq: (B,3,h,w) in [0,1].
+        lq: (B,3,h,w) in [0,1]; it may have more channels, which tell ``upscale`` what lies at each pixel.
         scale: magnification.
         tile: side of a tile's own part in lq pixels; None runs the whole image at once.
         overlap: lq pixels read beyond it on every side.
@@ -68,14 +68,17 @@ def tiled(upscale: Callable[[Tensor], Tensor], lq: Tensor, *, scale: int, tile: 
     height, width = lq.shape[-2:]
     if tile is None or (height <= tile + 2 * overlap and width <= tile + 2 * overlap):
         return upscale(lq)
-    sr = lq.new_zeros((*lq.shape[:-2], height * scale, width * scale))
+    sr: Tensor | None = None
     total = lq.new_zeros((height * scale, width * scale))
     for row, column in _tiles(height, width, tile, overlap):
         part = upscale(lq[..., row.start : row.stop, column.start : column.stop])
         weight = (_ramp(row, height, overlap, scale)[:, None] * _ramp(column, width, overlap, scale)).to(lq.device)
         here = (..., slice(row.start * scale, row.stop * scale), slice(column.start * scale, column.stop * scale))
+        if sr is None:
+            sr = lq.new_zeros((*part.shape[:-2], height * scale, width * scale))
         sr[here] += part * weight
         total[here] += weight
+    assert sr is not None  # there is a tile
     return sr / total
 
 
