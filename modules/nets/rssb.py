@@ -12,20 +12,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from srbench.errors import InputError
 from srbench.modules.nets.causal_conv1d import causal_conv1d
 from srbench.modules.nets.selective_scan import selective_scan
+from srbench.naming import unknown_name
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean colour of DIV2K's training images in [0,1]; not part of the published state dicts."""
 
 Upsampler = Literal["pixelshuffle", "pixelshuffledirect"]
+
+Modulation = Literal["both", "shift", "scale"]
+"""What a condition c does to tokens t: ``both`` t*c + c + t, ``shift`` t + c, ``scale`` t*c (without identity)."""
 
 
 class StreamDrop(nn.Module):
@@ -161,9 +166,12 @@ class RSSBNet(nn.Module):
         depths: Mamba blocks per group.
         upsampler: ``pixelshuffle`` (two steps at 64 channels) or ``pixelshuffledirect`` (one convolution).
         drop_path: rate of stochastic depth at the last block, rising linearly from 0.
+        modulation: what a condition does after each group; it has no parameters, so every network here has the same
+            state with and without.
+        checkpointing: recompute each group in the backward pass: less memory, more time, the same gradients.
 
     Raises:
-        InputError: another scale.
+        InputError: another scale or modulation.
     """
 
     rgb_mean: Tensor
@@ -175,8 +183,14 @@ class RSSBNet(nn.Module):
         depths: Sequence[int] = (2, 2, 2, 2),
         upsampler: Upsampler = "pixelshuffledirect",
         drop_path: float = 0.1,
+        modulation: Modulation = "both",
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
+        if modulation not in get_args(Modulation):
+            raise unknown_name("modulation", modulation, get_args(Modulation), where="RSSBNet.modulation")
+        self.modulation: Modulation = modulation
+        self.checkpointing = checkpointing
         self.register_buffer("rgb_mean", torch.tensor(RGB_MEAN).view(1, 3, 1, 1), persistent=False)
         drops = iter(rising(drop_path, sum(depths)))
         self.conv_first = nn.Conv2d(3, dim, 3, padding=1)
@@ -193,22 +207,42 @@ class RSSBNet(nn.Module):
             self.conv_last = nn.Conv2d(64, 3, 3, padding=1)
         self.apply(_initialise)
 
-    def forward(self, lq: Tensor) -> Tensor:
-        """Upscales ``lq`` (B,3,h,w) in [0,1] to (B,3,scale*h,scale*w), not clamped."""
+    def forward(self, lq: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Upscales ``lq`` (B,3,h,w) in [0,1] to (B,3,scale*h,scale*w), not clamped.
+
+        Args:
+            lq: the images.
+            condition: (B,h*w,1) or (B,h*w,d), row by row; modulates the tokens after each group. With None, and with
+                zeros unless the modulation is ``scale``, the network is the unconditioned one.
+        """
         shallow = self.conv_first((lq - self.rgb_mean).contiguous(memory_format=torch.channels_last))
-        x = self.conv_after_body(self.deep(shallow)) + shallow
+        x = self.conv_after_body(self.deep(shallow, condition)) + shallow
         if not self.direct:
             x = self.conv_before_upsample(x)
         x = self.upsample(x)
         return (x if self.direct else self.conv_last(x)) + self.rgb_mean
 
-    def deep(self, shallow: Tensor) -> Tensor:
+    def deep(self, shallow: Tensor, condition: Tensor | None = None) -> Tensor:
         """The groups over the image as a sequence, row by row; (B,d,h,w) to the same."""
         height, width = shallow.shape[-2:]
         x = self.patch_embed(to_tokens(shallow))
         for layer in self.layers:
-            x = layer(x, height, width)
+            if self.checkpointing and torch.is_grad_enabled():
+                x = checkpoint(layer, x, height, width, use_reentrant=False)
+            else:
+                x = layer(x, height, width)
+            if condition is not None:
+                x = modulated(x, condition, self.modulation)
         return to_image(self.norm_f(x), height, width)
+
+
+def modulated(tokens: Tensor, condition: Tensor, how: Modulation = "both") -> Tensor:
+    """DACESR's conditional feature modulation: tokens (B,N,d) under a condition (B,N,1) or (B,N,d)."""
+    if how == "shift":
+        return tokens + condition
+    if how == "scale":
+        return tokens * condition
+    return tokens * condition + condition + tokens
 
 
 def to_tokens(image: Tensor) -> Tensor:
