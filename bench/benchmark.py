@@ -210,7 +210,9 @@ class Benchmark(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Scores the batch under the same protocol as a test would."""
+        """Scores the batch under the same protocol as a test would, unless the stage makes no sr and returns nothing."""
+        if outputs is None:
+            return
         test_set = trainer.datamodule.val_sets[dataloader_idx].name  # type: ignore[attr-defined]
         for row in rows_of(list(restorations(outputs, batch, test_set)), self.scorer):
             self._validation[dataloader_idx][row.name] = row
