@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -33,7 +34,6 @@ class SwinIRNet(SwinIR):
         pad: ``multiple`` mirrors only where it is needed; ``flip_always`` as the authors' test script, also where the
             side is divisible (see :mod:`srbench.modules.external.padding`).
         drop_path: rate of stochastic depth at the last block while training.
-        checkpointing: recompute each block in the backward pass: less memory, more time.
         depths: blocks per group; None takes the size's.
         dim: channels; None takes the size's.
         heads: attention heads of every group; None takes the size's.
@@ -51,7 +51,6 @@ class SwinIRNet(SwinIR):
         window: int = 8,
         pad: Literal["multiple", "flip_always"] = "multiple",
         drop_path: float = 0.1,
-        checkpointing: bool = False,
         depths: list[int] | None = None,
         dim: int | None = None,
         heads: int | None = None,
@@ -62,7 +61,9 @@ class SwinIRNet(SwinIR):
         own["embed_dim"] = own["embed_dim"] if dim is None else dim
         own["num_heads"] = [own["num_heads"][0] if heads is None else heads] * len(own["depths"])
         wanted = torch.empty(0).device
-        with torch.device("cpu"):  # spandrel reads values while it builds, which the meta device has none of
+        # Spandrel reads values while it builds, and the meta device has none.
+        with torch.device("cpu"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="torch.meshgrid")
             super().__init__(
                 upscale=scale,
                 upsampler=upsampler,
@@ -70,7 +71,6 @@ class SwinIRNet(SwinIR):
                 window_size=window,
                 mlp_ratio=2.0,
                 drop_path_rate=drop_path,
-                use_checkpoint=checkpointing,
                 **own,
             )
         self.to(wanted)

@@ -52,6 +52,11 @@ NEEDS = {
 
 QUIET = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
 TINY = ["--data.init_args.batch_size", "2", "--data.init_args.patch_size", "32", "--trainer.max_steps", "2"]
+TRIAL = [
+    *("--model.init_args.allow_random_backbones", "true"),
+    *("--model.init_args.previous", "null", "--model.init_args.weights", "null"),
+]
+"""A GAN stage without VGG19's weights and without the stage before."""
 
 
 class Ran(NamedTuple):
@@ -176,7 +181,15 @@ def test_no_kind_of_config_escapes_these_tests() -> None:
     assert sorted([*FITS, *RUNNABLE, *SPANDREL, "methods/image_folder/test.yaml", *DATA, *RUNS, *elsewhere]) == (
         config_names()
     )
-    assert {name.split("/")[1] for name in FITS} >= {"dvmsr", "edsr", "rrdb", "srresnet"}
+    assert {name.split("/")[1] for name in FITS} >= {
+        "bsrgan",
+        "dvmsr",
+        "edsr",
+        "realesrgan",
+        "rrdb",
+        "srresnet",
+        "swinir",
+    }
     assert {name.split("/")[1] for name in RUNNABLE} >= {"bicubic", "dvmsr", "edsr", "rrdb", "srresnet"}
 
 
@@ -187,20 +200,31 @@ def test_no_kind_of_config_escapes_these_tests() -> None:
 def test_it_trains(run: Run, tmp_path: Path, name: str) -> None:
     data = [] if name in RUNS else ["--config", "data/photos.yaml"]
     rest = ["--trainer.log_every_n_steps", "1", "--trainer.default_root_dir", "run", *QUIET]
-    run("fit", "--config", name, *data, *TINY, *rest)
+    trial = TRIAL if "discriminator" in load_stack([name])["model"]["init_args"] else []
+    run("fit", "--config", name, *data, *TINY, *trial, *rest)
     [log] = Path("run").glob("logs/*/metrics.csv")
-    losses = [float(v) for row in csv.DictReader(log.open()) for k, v in row.items() if k.startswith("losses/") and v]
-    assert len(losses) == 2
-    assert all(math.isfinite(loss) and loss > 0 for loss in losses)
+    rows = list(csv.DictReader(log.open()))
+    losses = {k: [float(row[k]) for row in rows if row[k]] for k in rows[0] if k.startswith("losses/l_")}
+    assert len(losses) == (5 if trial else 1)
+    assert all(len(values) == 2 for values in losses.values())
+    assert all(math.isfinite(loss) and loss > 0 for values in losses.values() for loss in values)
     _check_steps(read_checkpoint("run/checkpoints/last.ckpt"), load_stack([name])["model"]["init_args"])
 
 
 def _check_steps(saved: dict[str, Any], given: dict[str, Any]) -> None:
-    """Two steps of the optimiser that the config names reached every weight."""
+    """Two steps of the optimisers that the config names reached every weight."""
     assert saved["global_step"] == 2
-    [optimizer] = saved["optimizer_states"]
+    networks = ["", "discriminator_"] if "discriminator" in given else [""]
+    for network, optimizer, scheduler in zip(networks, saved["optimizer_states"], saved["lr_schedulers"], strict=True):
+        _check_optimizer(optimizer, given.get(f"{network}optimizer", given["optimizer"])["init_args"])
+        settings = given.get(f"{network}scheduler", given["scheduler"])["init_args"]
+        for key in ("T_0", "T_max", "eta_min", "gamma"):
+            assert key not in settings or scheduler[key] == settings[key]
+    assert all(bool(torch.isfinite(t).all()) for t in saved["state_dict"].values() if t.is_floating_point())
+
+
+def _check_optimizer(optimizer: dict[str, Any], settings: dict[str, Any]) -> None:
     [group] = optimizer["param_groups"]
-    settings = given["optimizer"]["init_args"]
     assert group["initial_lr"] == settings["lr"]
     assert list(group["betas"]) == settings["betas"]
     assert len(optimizer["state"]) == len(group["params"]) > 0
@@ -209,11 +233,6 @@ def _check_steps(saved: dict[str, Any], given: dict[str, Any]) -> None:
         assert bool(torch.isfinite(state["exp_avg"]).all())
     moved = [bool(state["exp_avg_sq"].any()) for state in optimizer["state"].values()]
     assert all(moved), f"{moved.count(False)} of {len(moved)} weights had no gradient"
-    [scheduler] = saved["lr_schedulers"]
-    for key in ("T_0", "T_max", "eta_min", "gamma"):
-        if key in given["scheduler"]["init_args"]:
-            assert scheduler[key] == given["scheduler"]["init_args"][key]
-    assert all(bool(torch.isfinite(t).all()) for t in saved["state_dict"].values() if t.is_floating_point())
 
 
 # ------------------------------------------------------------------------------------------------------------ testing
