@@ -70,6 +70,11 @@ class Timing(Callback):
         self._interval = dict.fromkeys(self._interval, 0.0)
         self._interval_steps = 0
 
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Prints what an interrupted training came to."""
+        if isinstance(exception, KeyboardInterrupt):
+            self.on_train_end(trainer, pl_module)
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prints what the whole training came to."""
         data = _data(trainer)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 from torch.utils.data import DataLoader
@@ -63,12 +65,14 @@ class Net(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def fit(folder: Path, data: SRDataModule, steps: int = 8, **kwargs: Any) -> tuple[Timing, list[dict[str, float]]]:
+def fit(
+    folder: Path, data: SRDataModule, steps: int = 8, more: Sequence[Callback] = (), **kwargs: Any
+) -> tuple[Timing, list[dict[str, float]]]:
     timing = Timing()
     trainer = Trainer(
         default_root_dir=folder,
         logger=CSVLogger(folder, name="log"),
-        callbacks=[timing],
+        callbacks=[timing, *more],
         max_steps=steps,
         max_epochs=-1,
         log_every_n_steps=4,
@@ -97,6 +101,18 @@ def test_the_three_are_logged_every_interval_and_summed_up(tmp_path: Path, capsy
     assert "degrading" in line
     assert "%)" in line
     assert "workers" not in line
+
+
+class Interrupted(Callback):
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == 3:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_run_is_summed_up_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.suppress(SystemExit, KeyboardInterrupt):  # Lightning's way out has changed with its versions
+        fit(tmp_path, Data(tmp_path, degradation=SlowDegradation()), more=[Interrupted()])
+    assert capsys.readouterr().out.strip().splitlines()[-1].startswith("3 steps: waiting ")
 
 
 def test_workers_count_their_own_time(tmp_path: Path) -> None:
