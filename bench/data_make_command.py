@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from srbench.command_parser import CommandParser
+from srbench.counter import counter
 from srbench.makers import make_function, makers
 from srbench.naming import printable
 
@@ -44,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
         workers=given.workers,
         crops=given.crops,
         title=given.title,
-        progress=_counter(),
+        progress=counter("images"),
     )
     spent = time.monotonic() - began
     fresh = made.images - made.kept
@@ -73,23 +73,3 @@ def _parser() -> argparse.ArgumentParser:
 def _cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _counter() -> Callable[[int, int], None]:
-    """Counts images on one line of a terminal, or in ten lines of a log, with the time that is left."""
-    first: tuple[float, int] | None = None
-    shown = -1
-
-    def count(done: int, total: int) -> None:
-        nonlocal first, shown
-        now = time.monotonic()
-        first = first or (now, done)  # from here: before it, workers were starting
-        pace = (now - first[0]) / (done - first[1]) if done > first[1] else None
-        line = f"{done} of {total} images" + (f", {pace * (total - done):.0f} s left" if pace is not None else "")
-        if sys.stderr.isatty():
-            print(f"\r{line:<40}", end="\n" if done == total else "", file=sys.stderr, flush=True)
-        elif done * 10 // total > shown:
-            shown = done * 10 // total
-            print(line, file=sys.stderr, flush=True)
-
-    return count

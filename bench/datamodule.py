@@ -12,12 +12,13 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_warn
 
 from srbench.contracts import Batch
-from srbench.datasets import Augment, FileTestSet, Pair, Synthesis, TestSet, TrainingSet, collate
+from srbench.datasets import Augment, FileTestSet, TestSet, TrainingSet, collate
 from srbench.degradation import Degradation
 from srbench.degrading import DegradedSet, DegradeIn, Degrader, collate_training
 from srbench.errors import InputError
 from srbench.images import PIXEL_LIMIT
 from srbench.naming import unknown_name
+from srbench.pairs import Pair, Synthesis
 from srbench.sampling import Loader, ResumableLoader, Shard, TrainBatches, seed_worker
 from srbench.stopwatch import Stopwatch
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -18,49 +16,13 @@ from torch.utils.data import Dataset
 
 from srbench.contracts import Batch, SetInfo
 from srbench.errors import InputError
-from srbench.images import PIXEL_LIMIT, Decoded, Pixels, fingerprint, read_image, read_size, to_tensor
+from srbench.images import PIXEL_LIMIT, Decoded, Pixels, fingerprint, read_image, to_tensor
 from srbench.naming import safe_name
+from srbench.pairs import Pair, Synthesis, check_names, check_patch, check_sizes, known, read_pair
 from srbench.sampling import Draw, draw_rng
 
 Augment = bool | Literal["hflip"]
 """All eight positions of a patch, none but its own, or its mirror image only."""
-
-
-class Pair(NamedTuple):
-    """The files of one image.
-
-    Attributes:
-        name: its id, unique in its set.
-        gt: ground truth, None where there is none.
-        lq: low-quality image, None where it is made from ``gt``.
-        box: top, left, height and width of the part of ``gt`` that is meant; None is all of it. Only for training, and
-            only without ``lq``.
-    """
-
-    name: str
-    gt: Path | None = None
-    lq: Path | None = None
-    box: tuple[int, int, int, int] | None = None
-
-    @property
-    def file(self) -> Path:
-        """The file to name in a message: gt where there is one."""
-        return _known(self.gt or self.lq)
-
-
-@dataclass(frozen=True)
-class Synthesis:
-    """How lq is made from gt when no file holds it.
-
-    Attributes:
-        origin: what records say (``matlab_bicubic``).
-        settings: everything else that changes pixels; enters the fingerprint of the test set.
-        make: gt (s*h,s*w,3) to lq (h,w,3), deterministic, picklable.
-    """
-
-    origin: str
-    settings: str
-    make: Callable[[Pixels], Pixels]
 
 
 class Sample(TypedDict):
@@ -155,9 +117,9 @@ class FileTestSet(TestSet):
         self.licence = licence
         self.notes = tuple(notes)
         self.pixel_limit = pixel_limit
-        _check_names(name, self.pairs)
+        check_names(name, self.pairs)
         for pair in self.pairs:
-            _check_sizes(pair, scale, crop_gt=crop_gt)
+            check_sizes(pair, scale, crop_gt=crop_gt)
 
     @property
     def name(self) -> str:
@@ -200,7 +162,7 @@ class FileTestSet(TestSet):
     def __getitem__(self, index: int) -> Sample:
         pair = self.pairs[index]
         if pair.gt is None:
-            only = read_image(_known(pair.lq), pixel_limit=self.pixel_limit)
+            only = read_image(known(pair.lq), pixel_limit=self.pixel_limit)
             return Sample(lq=to_tensor(only.pixels), name=pair.name, notes=only.notes)
         lq, gt, notes = read_pair(pair, self.scale, self.synthesis, self.pixel_limit)
         return Sample(lq=to_tensor(lq), gt=to_tensor(gt), name=pair.name, notes=notes)
@@ -264,7 +226,7 @@ class TrainingSet(Dataset[Sample]):
 
     def _check(self, pair: Pair, patch_size: int) -> None:
         """Refuses an image that no patch can be cut from."""
-        _check_patch(pair, _check_sizes(pair, self.scale, crop_gt=self.crop_gt), patch_size)
+        check_patch(pair, check_sizes(pair, self.scale, crop_gt=self.crop_gt), patch_size)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -318,109 +280,3 @@ def turned(patch: Pixels, turns: NDArray[np.int64]) -> Pixels:
     mirrored, flipped, transposed = turns
     out = patch[:: -1 if flipped else 1, :: -1 if mirrored else 1]
     return np.ascontiguousarray(out.transpose(1, 0, 2) if transposed else out)
-
-
-# ------------------------------------------------------------------------------------------------------------- reading
-
-
-def read_gt(
-    pair: Pair, pixel_limit: int = PIXEL_LIMIT, *, read: Callable[..., Decoded] | None = None
-) -> tuple[Pixels, tuple[str, ...]]:
-    """Reads a pair's gt, or its box of it, by ``read`` or :func:`~srbench.images.read_image`."""
-    gt, notes = (read or read_image)(_known(pair.gt), pixel_limit=pixel_limit)
-    if pair.box is None:
-        return gt, notes
-    top, left, height, width = pair.box
-    part = gt[top : top + height, left : left + width]
-    # A view would keep the whole image in memory; one into a file keeps nothing.
-    return part if isinstance(part, np.memmap) else part.copy(), notes
-
-
-def read_pair(
-    pair: Pair,
-    scale: int,
-    synthesis: Synthesis | None = None,
-    pixel_limit: int = PIXEL_LIMIT,
-    *,
-    read: Callable[..., Decoded] | None = None,
-) -> tuple[Pixels, Pixels, tuple[str, ...]]:
-    """Reads a pair that has a gt: lq (h,w,3), gt (s*h,s*w,3) and what was done to them.
-
-    Raises:
-        InputError: a file cannot be read.
-    """
-    gt, notes = read_gt(pair, pixel_limit, read=read)
-    if pair.lq is not None:
-        lq, more = read_image(pair.lq, pixel_limit=pixel_limit)
-        height, width = (side * scale for side in lq.shape[:2])
-        notes += tuple(note for note in more if note not in notes)
-    else:
-        height, width = (side - side % scale for side in gt.shape[:2])
-    if gt.shape[:2] != (height, width):
-        gt = np.ascontiguousarray(gt[:height, :width])
-        notes += (f"gt cropped to a multiple of {scale}",)
-    if pair.lq is None:
-        lq = _synthesised(synthesis, gt)
-    return lq, gt, notes
-
-
-def _synthesised(synthesis: Synthesis | None, gt: Pixels) -> Pixels:
-    if synthesis is None:
-        raise ValueError("the pair has no lq and nothing says how to make one")
-    return synthesis.make(np.array(gt) if isinstance(gt, np.memmap) else gt)
-
-
-def _known(path: Path | None) -> Path:
-    if path is None:
-        raise ValueError("the pair lacks a file that it must have")
-    return path
-
-
-def _check_names(set_name: str, pairs: Sequence[Pair]) -> None:
-    if not pairs:
-        raise InputError("the test set has no image", where=set_name, remedy="give a folder that holds some")
-    seen: dict[str, Pair] = {}
-    for pair in pairs:
-        try:
-            safe_name(pair.name, kind="name of an image")
-        except InputError as error:
-            raise InputError(error.what, where=pair.file.parent, remedy=error.remedy) from error
-        if pair.name in seen:
-            raise InputError(
-                f"two images are called '{pair.name}': {seen[pair.name].file.name} and {pair.file.name}",
-                where=pair.file.parent,
-                remedy="rename or remove one of them",
-            )
-        seen[pair.name] = pair
-
-
-def _check_sizes(pair: Pair, scale: int, *, crop_gt: bool = False) -> tuple[int, int]:
-    """Height and width of the gt that will be used (of lq where there is no gt), from the files' headers."""
-    if pair.gt is None:
-        return read_size(_known(pair.lq))
-    height, width = read_size(pair.gt) if pair.box is None else pair.box[2:]
-    if pair.lq is None:
-        if min(height, width) < scale:
-            raise InputError(
-                f"{height} x {width} is too small for scale {scale}", where=pair.gt, remedy="leave the image out"
-            )
-        return height - height % scale, width - width % scale
-    lq = read_size(pair.lq)
-    wanted = (lq[0] * scale, lq[1] * scale)
-    over = (height - wanted[0], width - wanted[1])
-    if over != (0, 0) and not (crop_gt and min(over) >= 0 and max(over) < scale):
-        raise InputError(
-            f"gt is {height} x {width}, not {scale} times its lq of {lq[0]} x {lq[1]} ({pair.lq.name})",
-            where=pair.gt,
-            remedy=f"use the lq made from this gt at scale {scale}, with gt cropped to a multiple of {scale} first",
-        )
-    return wanted
-
-
-def _check_patch(pair: Pair, size: tuple[int, int], patch_size: int) -> None:
-    if min(size) < patch_size:
-        raise InputError(
-            f"a patch of {patch_size} does not fit into {size[0]} x {size[1]}",
-            where=pair.file,
-            remedy="set a smaller patch_size or leave the image out",
-        )

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from srbench.contracts import Batch
-from srbench.datasets import Pair, Sample, TrainingSet, collate, read_gt, turned, window
+from srbench.datasets import Sample, TrainingSet, collate, turned, window
 from srbench.degradation import Degradation
 from srbench.errors import InputError
 from srbench.images import Pixels, to_tensor
+from srbench.pairs import Pair, read_gt
 from srbench.sampling import Draw, batch_rng, draw_rng, recipe_rng
 from srbench.threads import side_by_side
 
@@ -177,8 +178,6 @@ def collate_training(samples: Sequence[Any]) -> Any:
         gt = torch.stack([s["gt"] for s in samples])
         return CropBatch(gt=gt, name=[s["name"] for s in samples], draw=[s["draw"] for s in samples])
     batch: Any = collate(samples)
-    if all("degradation" in s for s in samples):
-        batch["degradation"] = [s["degradation"] for s in samples]
     for key in ("lq_whole", "lq_corner"):
         if all(key in s for s in samples):
             batch[key] = torch.stack([s[key] for s in samples])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from srbench.datasets import Pair
 from srbench.errors import InputError
 from srbench.images import by_stem, list_images
+from srbench.pairs import Pair
 
 
 def pair_files(gt: str | Path, lq: str | Path | None, scale: int) -> list[Pair]:

@@ -92,9 +92,10 @@ def test_the_same_images_give_the_same_record_and_others_another(pair: tuple[str
 
 
 def test_with_lq_the_row_ranks_with_tests_of_the_same_set(pair: tuple[str, str], tmp_path: Path) -> None:
-    from srbench.datasets import FileTestSet, Pair
+    from srbench.datasets import FileTestSet
     from srbench.images import list_images
     from srbench.pairing import pair as paired
+    from srbench.pairs import Pair
 
     sr, gt = pair
     halves = paired(list_images(tmp_path / "lq"), list_images(gt))

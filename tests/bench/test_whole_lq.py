@@ -12,7 +12,7 @@ from torch import Tensor
 
 from srbench.datamodule import SRDataModule, TrainingSet
 from srbench.datamodules.degradations import DACESR
-from srbench.datasets import Pair
+from srbench.pairs import Pair
 from srbench.tiling import tiled
 
 
