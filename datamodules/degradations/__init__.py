@@ -5,6 +5,7 @@ image). A leaf: it imports nothing of the other rooms but srbench's errors and c
 """
 
 from srbench.datamodules.degradations.bsrgan import BSRGAN, BSRGANRanges
+from srbench.datamodules.degradations.from_list import FromList, RecipeList, read_list
 from srbench.datamodules.degradations.imresize import imresize, modcrop
 from srbench.datamodules.degradations.presets import (
     DACESR,
@@ -27,11 +28,14 @@ __all__ = [
     "DeeDSR",
     "DeeDSRLevels",
     "Degraded",
+    "FromList",
     "RealESRGAN",
     "Recipe",
+    "RecipeList",
     "Single",
     "StableSRLight",
     "apply_recipe",
     "imresize",
     "modcrop",
+    "read_list",
 ]

@@ -60,7 +60,7 @@ def load_low_rank(net: RAMTagger, path: str | Path) -> None:
     own = lora.low_rank_state(net)
     if not found:
         raise InputError(
-            f"it holds no low-rank addition, nothing of it would be used (its first tensor is {next(iter(state), 'none')})",
+            f"it holds no low-rank addition, none of it would be used (it begins with {next(iter(state), 'none')})",
             where=path,
             remedy="give DAPE.pth or what stage 1 wrote; the base weights come from srbench weights fetch ram",
         )

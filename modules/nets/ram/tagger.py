@@ -156,7 +156,8 @@ def make_tagger(
     Args:
         preset: its sizes.
         path: the published checkpoint; None draws from a fixed seed, the same in every process and run, and leaves
-            the run's own random numbers as they are.
+            the run's own random numbers as they are. Signals keep their size through such a network, so that what it
+            says depends on the image; the layers' own initialisation lets it say nearly the same of all.
         thresholds: (tags,); None takes the preset's one value for all.
         drop_path: stochastic depth of the encoder in training.
 
@@ -166,6 +167,8 @@ def make_tagger(
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.manual_seed(0)
         net = RAMTagger(preset, drop_path=drop_path)
+        if path is None:
+            _draw(net)
     if path is not None:
         load_published(net, path)
     if thresholds is not None:
@@ -173,8 +176,15 @@ def make_tagger(
     return net.eval()
 
 
+@torch.no_grad()
+def _draw(net: nn.Module) -> None:
+    for name, parameter in net.named_parameters():
+        if parameter.dim() > 1 and not name.endswith("relative_position_bias_table"):
+            parameter.normal_(std=parameter[0].numel() ** -0.5)
+
+
 def _swin(preset: TaggerPreset, drop_path: float) -> nn.Module:
-    """timm's Swin without a classifier; for the published sizes its ``swin_large_patch4_window12_384``."""
+    """Swin as timm has it, without a classifier; for the published sizes ``swin_large_patch4_window12_384``."""
     try:
         from timm.models.swin_transformer import SwinTransformer  # costs seconds to import
     except ImportError as error:

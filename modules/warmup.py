@@ -1,0 +1,34 @@
+"""A learning rate that rises over the first steps and falls at milestones (BasicSR's warm-up and MultiStepLR)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+
+class WarmupMultiStepLR(LambdaLR):
+    """In step n (from 1) of the first ``warmup`` the rate is n / warmup of the full one; each milestone multiplies it.
+
+    Args:
+        optimizer: its rates are the full ones.
+        warmup: steps of the rise; 0 for none.
+        milestones: steps after which the rate is multiplied by ``gamma``.
+        gamma: the factor.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        warmup: int = 0,
+        milestones: Sequence[int] = (),
+        gamma: float = 0.5,
+    ) -> None:
+        steps = sorted(milestones)
+
+        def factor(done: int) -> float:
+            return min(1.0, (done + 1) / max(warmup, 1)) * gamma ** bisect_right(steps, done)
+
+        super().__init__(optimizer, factor)
