@@ -99,6 +99,7 @@ class SRModule(LightningModule, ABC):
         self.weights_sha256: str | None = None
         self.peak_mem_mb: float | None = None
         self._prepared = False
+        self._restored = False
         self._warm = False
         if _given_hyperparameters.get() is not None:  # built by the command line: remember the config in checkpoints
             self.save_hyperparameters(logger=False)
@@ -178,36 +179,35 @@ class SRModule(LightningModule, ABC):
         Raises:
             InputError: it is absent, or another file bears its name; it says how to get it.
         """
-        weight, path = weight_files.find(name), weight_files.locate(name)
-        if path is not None:
-            if wrong := weight_files.fault(weight, path):
-                raise InputError(wrong, where=weight.file, remedy=f"see srbench weights check {name}")
-            return path
-        if not self.allow_random_backbones:
-            trial = "set --model.init_args.allow_random_backbones true for a trial"
-            raise InputError(
-                f"{type(self).__name__} needs these weights, and they are not here",
-                where=weight.file,
-                remedy=f"{weight_files.remedy(weight)}, or {trial}",
-            )
-        self.stamp("random_backbones")
-        rank_zero_warn(f"{weight.file} is absent: a random network stands in, and everything made so is marked")
-        return None
+        path = _located(name, type(self).__name__, random=self.allow_random_backbones)
+        if path is None:
+            self.stamp("random_backbones")
+        return path
 
     def setup(self, stage: str) -> None:
         """Lightning's hook: weights are there before any checkpoint is restored over them."""
-        if stage == "fit" and self.previous is not None and getattr(self._trainer, "ckpt_path", None) is None:
-            self._check_previous(self.previous)
+        if stage == "fit" and self.weights is not None and not Path(self.weights).is_file():
+            self._need_previous()
         self.prepare()
 
-    def _check_previous(self, config: str) -> None:
-        if self.weights is None or not Path(self.weights).is_file():
-            raise InputError(
-                "this stage starts from the network of the stage before, which is not here",
-                where=self.weights or "model.init_args.weights",
-                remedy=f"run srbench fit --config {config} and give its checkpoint by --model.init_args.weights, or "
-                "start from random weights by --model.init_args.previous null --model.init_args.weights null",
-            )
+    def on_fit_start(self) -> None:
+        """Lightning's hook, behind the one that restores a checkpoint: a stage starts from the one before, or goes on.
+
+        Raises:
+            InputError: it has neither; it names the command that helps.
+        """
+        if self.weights is None and not self._restored:
+            self._need_previous()
+
+    def _need_previous(self) -> None:
+        if self.previous is None:
+            return
+        raise InputError(
+            "this stage starts from the network of the stage before, which is not here",
+            where=self.weights or "model.init_args.weights",
+            remedy=f"run srbench fit --config {self.previous} and give its checkpoint by --model.init_args.weights, or "
+            "start from random weights by --model.init_args.previous null --model.init_args.weights null",
+        )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning's hook: the marks travel with the weights."""
@@ -223,6 +223,7 @@ class SRModule(LightningModule, ABC):
             where = str(getattr(self._trainer, "ckpt_path", None) or type(self).__name__)
             check_finite(checkpoint["state_dict"], where=where)
             check_fit(self, checkpoint["state_dict"], where=where)
+        self._restored = True
         self.stamp(*checkpoint.get(MARKS_KEY, ()))
 
     def forward(self, lq: Tensor) -> Tensor:
@@ -292,3 +293,19 @@ def _copied(module: Module, memo: dict[int, Any]) -> Module:
     memo[id(module)] = twin
     twin.__setstate__(copy.deepcopy(module.__getstate__(), memo))
     return twin
+
+
+def _located(name: str, owner: str, *, random: bool) -> Path | None:
+    """The file of a backbone; None, with a warning, where it is absent and a ``random`` network may stand in."""
+    weight, path = weight_files.find(name), weight_files.locate(name)
+    if path is None and random:
+        rank_zero_warn(f"{weight.file} is absent: a random network stands in, and everything made so is marked")
+    elif path is None:
+        raise InputError(
+            f"{owner} needs these weights, and they are not here",
+            where=weight.file,
+            remedy=f"{weight_files.remedy(weight)}, or set --model.init_args.allow_random_backbones true for a trial",
+        )
+    elif wrong := weight_files.fault(weight, path):
+        raise InputError(wrong, where=weight.file, remedy=f"see srbench weights check {name}")
+    return path

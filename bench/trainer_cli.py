@@ -265,5 +265,6 @@ def _quiet(subcommand: str) -> None:
         ".*isinstance\\(treespec, LeafSpec\\).*",
         ".*LeafSpec.*",
         ".*`torch.jit.script.*` is deprecated.*",
+        ".*Using ModelCheckpoint with manual optimization.*",  # a checkpoint after the step is what is wanted
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -212,7 +212,7 @@ class AdversarialSR(SRModule):
         losses = {name: loss.detach() for name, loss in (losses | judged).items()}
         shown = {f"losses/{name}": value for name, value in (losses | outputs).items()}
         self.log_dict(shown, prog_bar=False, batch_size=len(batch["name"]))
-        return {"loss": torch.stack(list(losses.values())).sum(), **losses}
+        return {**losses, "loss": torch.stack(list(losses.values())).sum()}
 
     def generator_losses(self, sr: Tensor, gt: dict[Term, Tensor]) -> dict[str, Tensor]:
         """What the generator pays, weighted: ``l_g_pix``, ``l_g_percep`` and ``l_g_gan``.

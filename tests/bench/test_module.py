@@ -167,10 +167,21 @@ def test_a_stage_that_starts_from_a_marked_checkpoint_is_marked(tmp_path: Path) 
 def test_a_stage_without_the_one_before_names_the_command(weights: str | None) -> None:
     module = Leaning(previous="methods/x/1_pixel.yaml", weights=weights)
     with pytest.raises(InputError, match=r"srbench fit --config methods/x/1_pixel\.yaml.*previous null") as caught:
-        module.setup("fit")
+        _start(module)
     assert caught.value.where == (weights or "model.init_args.weights")
-    if weights is None:
-        module.setup("test")  # nothing is trained: nothing has to come before
+
+
+def test_a_stage_that_goes_on_or_is_tested_needs_none_before() -> None:
+    module = Leaning(previous="methods/x/1_pixel.yaml")
+    module.setup("test")
+    module.on_load_checkpoint({"state_dict": module.state_dict()})
+    _start(module)
+    _start(Leaning())
+
+
+def _start(module: SRModule) -> None:
+    module.setup("fit")
+    module.on_fit_start()
 
 
 class Renaming(nn.ParameterDict):
