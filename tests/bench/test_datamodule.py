@@ -374,16 +374,16 @@ def test_without_augmentation_patches_are_upright(tmp_path: Path) -> None:
 
 
 def test_the_cache_keeps_what_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import srbench.datasets as datasets
+    import srbench.pairs as pairs
 
     read: list[str] = []
-    real = datasets.read_image
+    real = pairs.read_image
 
     def reading(path: Path, **kwargs: Any) -> Decoded:
         read.append(path.stem)
         return real(path, **kwargs)
 
-    monkeypatch.setattr(datasets, "read_image", reading)
+    monkeypatch.setattr(pairs, "read_image", reading)
     one = 24 * 24 * 3 + 6 * 6 * 3
     for room, wanted in ((0, 3), (one, 1), (2**20, 1)):
         data = training(tmp_path, cache_mb=0)
