@@ -251,7 +251,7 @@ class AdversarialSR(SRModule):
     def _step_schedulers(self) -> None:
         held = self.lr_schedulers() or []
         for scheduler in held if isinstance(held, list) else [held]:
-            cast(torch.optim.lr_scheduler.LRScheduler, scheduler).step()
+            cast(Any, scheduler).step()  # none of them waits for a metric
 
     def _targets(self, gt: Tensor) -> dict[Term, Tensor]:
         sharp = torch.stack([usm_sharpen(image) for image in gt]) if self.sharpen else gt

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from srbench.errors import InputError
-from srbench.weights import load_state, load_strict, read_checkpoint, state_sha256
+from srbench.weights import checkpoint_marks, load_state, load_strict, read_checkpoint, state_sha256
 
 
 @pytest.fixture
@@ -120,3 +120,15 @@ def test_the_state_of_a_module_has_a_hash() -> None:
         conv.weight[0, 0, 0, 0] += 1e-6
     assert state_sha256(net) != first
     assert state_sha256(nn.Conv2d(3, 4, 3).bfloat16()) != state_sha256(nn.Conv2d(3, 4, 3))
+
+
+def test_a_training_checkpoint_of_several_networks_gives_the_one_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    state = {"net.a": torch.ones(1), "discriminator.a": torch.zeros(1)}
+    torch.save({"state_dict": state, "pytorch-lightning_version": "2.6", "marks": ["oracle"]}, path)
+    assert load_state(path) == {"a": torch.ones(1)}
+    assert load_state(path, part="discriminator") == {"a": torch.zeros(1)}
+    assert checkpoint_marks(path) == ("oracle",)
+    torch.save({"params": state, "marks": ["oracle"]}, path)  # nobody knows what a foreign file means by marks
+    assert set(load_state(path)) == set(state)
+    assert checkpoint_marks(path) == ()

@@ -7,7 +7,7 @@ import pytest
 import srbench.modules
 from srbench.module import SRModule
 
-METHODS = {"Bicubic", "DVMSR", "EDSR", "ImageFolder", "RRDB", "SRResNet", "SpandrelSR"}
+METHODS = {"Bicubic", "DVMSR", "EDSR", "GANSR", "ImageFolder", "PixelSR", "RRDB", "SRResNet", "SpandrelSR"}
 
 
 def test_every_method_is_found_by_name() -> None:

@@ -15,6 +15,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from srbench.build import build_model
 from srbench.contracts import Batch
 from srbench.datamodules.degradations.filtering import usm_sharpen
 from srbench.errors import InputError
@@ -132,6 +133,29 @@ def test_the_discriminator_may_learn_first_and_more_often() -> None:
     learned = [(GENERATOR_LOSSES, True) if i in (4, 6) else (set(), False) for i in range(1, 7)]
     assert turns == learned
     assert trainer.global_step == 6
+
+
+NETWORKS = {
+    "srbench.modules.srresnet.net.SRResNetNet": {"features": 8, "blocks": 1},
+    "srbench.modules.edsr.net.EDSRNet": {"features": 8, "blocks": 1},
+    "srbench.modules.rrdb.net.RRDBNet": {"features": 8, "blocks": 1, "growth": 4},
+    "srbench.modules.nets.swinir.SwinIRNet": {"depths": [2], "dim": 12, "heads": 2, "drop_path": 0.0},
+    "srbench.modules.nets.rssb.RSSBNet": {"dim": 12, "depths": [1], "drop_path": 0.0},
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS, ids=lambda name: name.rpartition(".")[2])
+@pytest.mark.parametrize("stage", ["PixelSR", "GANSR"])
+def test_any_network_by_its_class_path_learns_in_both_stages(name: str, stage: str) -> None:
+    judge = {"class_path": "srbench.modules.nets.patch_discriminator.PatchDiscriminator", "init_args": {"features": 4}}
+    gan = {"discriminator": judge, "perceptual_weight": 0.0} if stage == "GANSR" else {}
+    arguments = {"net": {"class_path": name, "init_args": NETWORKS[name]}, **gan}
+    module: Any = build_model({"model": {"class_path": f"srbench.modules.{stage}", "init_args": arguments}})
+    before = copy.deepcopy(module.net.state_dict())
+    _fit(module, 1)
+    still = {parameter for parameter, _ in module.net.named_parameters()} - set(_moved(before, module.net))
+    assert not still
+    assert module.method == name.rpartition(".")[2] + ("-GAN" if gan else "")
 
 
 def test_the_losses_of_a_gan_step_leave_the_other_network_alone() -> None:
