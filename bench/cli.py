@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("srbench.data_command", "published sets on disk: list, check; make synthetic ones from a seed"),
     "weights": ("srbench.weights_command", "outside weights: list, fetch, check"),
     "describe": ("srbench.describe_command", "parts, parameters and multiply-adds of a stage"),
+    "analyze": ("srbench.analyze_command", "the papers' figures for any method: data and picture"),
     "doctor": ("srbench.doctor_command", "what works on this machine, what is missing, how to get it"),
 }
 _TRAINER = ("fit", "validate", "test", "predict")

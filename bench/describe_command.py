@@ -37,7 +37,7 @@ def run(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     parser.add_argument("--model", metavar="CLASS", help="a method's class; --model.init_args.KEY VALUE sets arguments")
-    own, model_arguments = _split(argv)
+    own, model_arguments = split_model(argv)
     options = parser.parse_args(own)
     described = describe(options.config, model_arguments, _size(options.size))
     print(json.dumps(described) if options.json else as_text(described, options.size))
@@ -108,7 +108,7 @@ def as_text(described: Mapping[str, Any], size: str) -> str:
     )
 
 
-def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+def split_model(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """This command's own arguments, and the ``--model`` ones with their values."""
     own: list[str] = []
     model: list[str] = []

@@ -30,7 +30,7 @@ TORCH_FREE = (
     "protocol", "metrics", "scoring", "score_command", "leaderboard_command", "report", "folders", "summary",
     "score_cache", "weight_files", "weight_fetch", "weight_archive", "weights_command", "published", "compare_command",
     "data_command", "comparison", "tables", "table_command", "pairs", "makers",
-    "data_make_command", "counter",
+    "data_make_command", "counter", "analyze_command", "findings",
 )  # fmt: skip
 
 

@@ -1,0 +1,83 @@
+"""The model under study: built from configs and given its weights, as ``srbench test`` does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from srbench.arguments import read
+from srbench.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from srbench.module import SRModule
+
+
+def load_subject(
+    configs: Sequence[str], arguments: Sequence[str] = (), *, checkpoint: str | None = None, device: str = "cpu"
+) -> SRModule:
+    """Builds a model and loads what it starts from.
+
+    Args:
+        configs: names or paths, the later winning.
+        arguments: ``--model...`` arguments, which win over them.
+        checkpoint: of ``srbench fit``, or ``last``.
+        device: where it runs.
+
+    Returns:
+        The model in evaluation mode, its parameters frozen.
+
+    Raises:
+        InputError: a config, class, key, checkpoint or device is wrong, or there is no model.
+    """
+    given = [] if checkpoint is None else [f"--ckpt_path={checkpoint}"]
+    invocation = read(["test", *(f"--config={name}" for name in configs), *arguments, *given])
+    path = invocation.stack.get("ckpt_path")
+    invocation.stack = {"model": invocation.stack["model"]} if "model" in invocation.stack else {}
+
+    from srbench.build import build_model  # only now: a config that does not exist is told without torch
+    from srbench.keys import check_keys, require
+
+    check_keys(invocation)
+    require(invocation, ["model"])
+    where = _device(device)
+    model = build_model(invocation.stack, invocation.rest)
+    model.setup("test")
+    if path is not None:
+        _restore(model, path)
+    return model.eval().requires_grad_(False).to(where)
+
+
+def untrained(model: SRModule, checkpoint: str | None) -> bool:
+    """Whether a model that needs weights was given none."""
+    return (
+        model.needs_weights and model.weights is None and checkpoint is None and any(True for _ in model.parameters())
+    )
+
+
+def remarks(model: SRModule, checkpoint: str | None) -> list[str]:
+    """What a reader of a figure must know of the weights behind it."""
+    marks = [*model.marks, *(["random_weights"] if untrained(model, checkpoint) else [])]
+    return [f"marked {', '.join(marks)}: the picture shows no trained model"] if marks else []
+
+
+def _restore(model: SRModule, path: str) -> None:
+    from srbench.weights import read_checkpoint
+
+    held = read_checkpoint(path)
+    model.on_load_checkpoint(held)  # refuses another network's, by name
+    model.load_state_dict(held["state_dict"], strict=model.strict_loading)
+
+
+def _device(name: str) -> torch.device:
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"there is no device '{name}' here", where="--device", remedy="use cpu, or see srbench doctor"
+        ) from error
+    return device
