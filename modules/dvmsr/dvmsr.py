@@ -22,7 +22,7 @@ class DVMSR(PixelSR):
     """
 
     def __init__(self, *, preset: Preset = "student", drop_path: float = 0.1, scale: int = 4, **kwargs: Any) -> None:
-        super().__init__(_network(preset, scale, drop_path), scale=scale, **kwargs)
+        super().__init__(network(preset, scale, drop_path), scale=scale, **kwargs)
         self.preset = preset
 
     @property
@@ -31,7 +31,8 @@ class DVMSR(PixelSR):
         return "DVMSR" if self.preset == "student" else f"DVMSR-{self.preset}"
 
 
-def _network(preset: Preset, scale: int, drop_path: float) -> nn.Module:
+def network(preset: Preset, scale: int, drop_path: float) -> nn.Module:
+    """The network of a preset."""
     if preset == "student":
         return RSSBNet(scale, 60, (2,) * 4, "pixelshuffledirect", drop_path)
     dim, groups = (192, 8) if preset == "teacher" else (180, 4)
