@@ -38,12 +38,8 @@ class RecipeList:
     scores: tuple[float, ...] = ()
     source: Mapping[str, Any] = field(default_factory=dict)
 
-    def write(self, path: Path) -> None:
-        """Writes the list as JSON.
-
-        Raises:
-            InputError: the file cannot be written.
-        """
+    def as_json(self) -> str:
+        """The list as the text of a file."""
         scores = self.scores or (None,) * len(self.recipes)
         held = {
             "format": _FORMAT,
@@ -54,11 +50,19 @@ class RecipeList:
                 {"score": score, **recipe.as_dict()} for score, recipe in zip(scores, self.recipes, strict=True)
             ],
         }
-        write_whole(path, (json.dumps(held, indent=1) + "\n").encode())
+        return json.dumps(held, indent=1) + "\n"
+
+    def write(self, path: Path) -> None:
+        """Writes the list.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        write_whole(path, self.as_json().encode())
 
 
 def read_list(path: str | Path) -> RecipeList:
-    """The list that :meth:`RecipeList.write` wrote.
+    """The list that :meth:`RecipeList.as_json` or :meth:`RecipeList.write` gave.
 
     Raises:
         InputError: there is none, or it is damaged, empty or of another format.

@@ -88,7 +88,7 @@ def _allow_random(owner: SRModule, preset: str) -> None:
         raise InputError(
             f"nobody has published weights for the preset {preset}",
             where="preset",
-            remedy="use swin_large, or set allow_random_backbones true for a trial: everything made so is marked",
+            remedy="use swin_large, or set --model.init_args.allow_random_backbones true for a trial",
         )
     owner.stamp("random_backbones")
 
