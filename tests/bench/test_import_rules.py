@@ -23,6 +23,7 @@ CONTRACTS = {
     "sampling",
     "atomic",
     "pairs",
+    "findings",
 }
 SHARED_PARTS = {"nets", "losses", "external"}
 TORCH_FREE = (
