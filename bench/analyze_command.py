@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from srbench.analysis import Analysis, analyses, analysis_module
-from srbench.analysis.subject import load_subject, remarks
+from srbench.analysis.subject import device_named, load_subject, remarks
 from srbench.command_parser import CommandParser
 from srbench.counter import counter
 from srbench.describe_command import split_model
@@ -54,6 +54,7 @@ def run(argv: Sequence[str]) -> int:
         found = module.run(given, model, progress)
         lines = remarks(model, given.ckpt_path)
     else:
+        device_named(given.device)
         found = module.run(given, progress)
     written = write_findings(found, Path(given.out or f"runs/analyze/{name}"))
     print("\n".join([*found.lines, *lines, *(printable(str(path)) for path in written)]))

@@ -41,12 +41,30 @@ def load_subject(
 
     check_keys(invocation)
     require(invocation, ["model"])
-    where = _device(device)
+    where = device_named(device)
     model = build_model(invocation.stack, invocation.rest)
     model.setup("test")
     if path is not None:
         _restore(model, path)
     return model.eval().requires_grad_(False).to(where)
+
+
+def device_named(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        InputError: there is none on this machine.
+    """
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"there is no device '{name}' here", where="--device", remedy="use cpu, or see srbench doctor"
+        ) from error
+    return device
 
 
 def untrained(model: SRModule, checkpoint: str | None) -> bool:
@@ -68,16 +86,3 @@ def _restore(model: SRModule, path: str) -> None:
     held = read_checkpoint(path)
     model.on_load_checkpoint(held)  # refuses another network's, by name
     model.load_state_dict(held["state_dict"], strict=model.strict_loading)
-
-
-def _device(name: str) -> torch.device:
-    import torch
-
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"there is no device '{name}' here", where="--device", remedy="use cpu, or see srbench doctor"
-        ) from error
-    return device

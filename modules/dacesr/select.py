@@ -51,6 +51,13 @@ def tags_of(net: RAMTagger, images: Tensor, batch: int = 8) -> list[frozenset[in
 
 
 @torch.no_grad()
+def degraded(recipe: Recipe, images: Tensor) -> Tensor:
+    """Images (N,3,S,S) in [0,1] by a recipe, enlarged to their own size as SeeSR's lq is before it is prepared."""
+    lq = torch.stack([apply_recipe(image, recipe).lq for image in images])
+    return F.interpolate(lq, images.shape[-2:], mode="bicubic", align_corners=False).clamp(0, 1)
+
+
+@torch.no_grad()
 def similarities(
     recipes: Sequence[Recipe],
     images: Tensor,
@@ -73,10 +80,7 @@ def similarities(
     for index, recipe in enumerate(recipes):
         if skip(index):
             continue
-        lq = torch.stack([apply_recipe(image, recipe).lq for image in images])
-        # As in training: SeeSR's lq is enlarged to the size of gt before it is prepared.
-        large = F.interpolate(lq, images.shape[-2:], mode="bicubic", align_corners=False).clamp(0, 1)
-        found = tags_of(net, large, batch)
+        found = tags_of(net, degraded(recipe, images), batch)
         yield index, sum(map(jaccard, found, reference)) / len(reference)
 
 
