@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -109,11 +109,15 @@ class REE(SRModule):
     def prepare(self) -> None:
         """Gives the student its values, once: RAM's, and the additions it starts from."""
         if not self._prepared:
-            self.net = attach_low_rank(base_tagger(self, self.preset, drop_path=self.drop_path))
+            self.net = attach_low_rank(base_tagger(self, self.preset, drop_path=self.drop_path)).train(self.training)
             if self.weights is None:
                 add(self, self.net, self.start)
             self._fix_head()
         super().prepare()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # Lightning moves the module even after its setup failed, when there is nothing to move yet.
+        return super()._apply(fn, recurse) if self._prepared else self
 
     def load_upstream(self, path: str | Path) -> None:
         """Loads additions; see :func:`~srbench.modules.nets.ram.additions.load_low_rank`."""
