@@ -95,7 +95,8 @@ class Conditioned(SRModule):
             raise unknown_name("preset", preset, get_args(Preset), where="model.init_args.preset")
         size = PRESETS[preset]
         net = RSSBNet(scale, size.dim, (2,) * size.groups, size.upsampler, drop_path, modulation, checkpointing)
-        super().__init__(net, *args, scale=scale, **kwargs)
+        # PixelSR or AdversarialSR, which come next in a stage's order of classes, take the network.
+        super().__init__(net, *args, scale=scale, **kwargs)  # type: ignore[misc, arg-type]
         self.allow_random_backbones = allow_random_backbones
         self.dim = size.dim
         self.condition: Mode = condition
@@ -141,8 +142,8 @@ class Conditioned(SRModule):
 
     def _modulated(self, lq: Tensor, embedding: Tensor | None, places: Tensor) -> Tensor:
         if embedding is None:
-            return self.net(lq)
-        return self.net(lq, token_condition(embedding, places, self.dim, self.condition))
+            return self._net(lq)
+        return self._net(lq, token_condition(embedding, places, self.dim, self.condition))
 
     # --------------------------------------------------------------------------------------------------------- training
 
