@@ -52,7 +52,7 @@ def run(argv: Sequence[str]) -> int:
     if chosen.model:
         model = load_subject(given.config, model_arguments, checkpoint=given.ckpt_path, device=given.device)
         found = module.run(given, model, progress)
-        lines = remarks(model, given.ckpt_path)
+        lines = remarks(model)
     else:
         device_named(given.device)
         found = module.run(given, progress)

@@ -63,7 +63,7 @@ def run(given: argparse.Namespace, model: SRModule, progress: Callable[[int, int
         size = (pixels.shape[0], pixels.shape[1])
         found = answer(model, given.layer, to_tensor(pixels)[None].to(model.device))
         values = channel_mean(found.output, size, raster=raster, channels_last=given.channels_last)
-        rows.append(_row(name, given.layer, found, values))
+        rows.append({**_row(name, given.layer, found, values), "marks": " ".join(model.marks)})
         held[f"activation_{name}.png"] = _picture(pixels, shrunk(normalised(values), given.most))
         progress(done, len(files))
     return Findings(held, [f"{given.layer} of {model.method}: {len(rows)} maps, {rows[0]['runs']} run(s) per image"])

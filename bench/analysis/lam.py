@@ -91,6 +91,7 @@ def _figures(model: SRModule, given: argparse.Namespace, found: Attribution, ind
         "sum": float(found.values.sum()),
         "growth": found.end - found.start,
         "weights_sha256": model.weights_sha256 or "",
+        "marks": " ".join(model.marks),
     }
 
 

@@ -26,7 +26,7 @@ def load_subject(
         device: where it runs.
 
     Returns:
-        The model in evaluation mode, its parameters frozen.
+        The model in evaluation mode, its parameters frozen; marked where it needs weights and was given none.
 
     Raises:
         InputError: a config, class, key, checkpoint or device is wrong, or there is no model.
@@ -46,6 +46,8 @@ def load_subject(
     model.setup("test")
     if path is not None:
         _restore(model, path)
+    elif model.needs_weights and model.weights is None and any(True for _ in model.parameters()):
+        model.stamp("random_weights")
     return model.eval().requires_grad_(False).to(where)
 
 
@@ -67,17 +69,9 @@ def device_named(name: str) -> torch.device:
     return device
 
 
-def untrained(model: SRModule, checkpoint: str | None) -> bool:
-    """Whether a model that needs weights was given none."""
-    return (
-        model.needs_weights and model.weights is None and checkpoint is None and any(True for _ in model.parameters())
-    )
-
-
-def remarks(model: SRModule, checkpoint: str | None) -> list[str]:
+def remarks(model: SRModule) -> list[str]:
     """What a reader of a figure must know of the weights behind it."""
-    marks = [*model.marks, *(["random_weights"] if untrained(model, checkpoint) else [])]
-    return [f"marked {', '.join(marks)}: the picture shows no trained model"] if marks else []
+    return [f"marked {', '.join(model.marks)}: records of this model are not ranked"] if model.marks else []
 
 
 def _restore(model: SRModule, path: str) -> None:
