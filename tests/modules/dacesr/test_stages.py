@@ -246,7 +246,7 @@ def test_the_official_queue_parts_pairs_from_conditions() -> None:
             torch.full_like(batch["lq_whole"], turn / 9),
         )
         given.append(batch["lq_whole"])
-        module.log = lambda *a, **k: None  # type: ignore[method-assign,assignment]
+        module.log = lambda *a, **k: None  # type: ignore[method-assign]
         module.training_step(batch, turn)
     assert all(torch.equal(a, b) for a, b in zip(asked.images, given, strict=True))  # conditions: of what came in
     values = [set((lq.amax((1, 2, 3)) * 9).round().int().tolist()) for lq in seen]
@@ -275,7 +275,7 @@ def test_a_queue_that_does_not_fit_is_refused() -> None:
 
 def test_the_pixel_stage_lowers_l1_and_reaches_every_weight() -> None:
     module = _ready(drop_path=0.0, optimizer=lambda p: torch.optim.Adam(p, lr=1e-3)).train()
-    module.log = lambda *a, **k: None  # type: ignore[method-assign,assignment]
+    module.log = lambda *a, **k: None  # type: ignore[method-assign]
     optimizer = module.configure_optimizers()
     assert isinstance(optimizer, torch.optim.Optimizer)
     losses = []
