@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -39,7 +40,7 @@ def chart(rows: Sequence[Mapping[str, Any]], title: str) -> str:
 
 def _range(values: Sequence[float]) -> tuple[int, int]:
     """The lowest and highest grid line, in tenths."""
-    low, high = int(min(values) * 10 + 1e-9), -int(-max(values) * 10 + 1e-9)
+    low, high = math.floor(min(values) * 10 + 1e-9), math.ceil(max(values) * 10 - 1e-9)
     return (low, high) if low < high else (max(low - 1, 0), max(low - 1, 0) + 1)
 
 

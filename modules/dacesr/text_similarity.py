@@ -112,7 +112,7 @@ def classes(scores: Sequence[float]) -> list[list[int]]:
     found = [order[start:end] for start, end in pairwise(cuts)]
     if not all(found):
         raise InputError(
-            f"{len(order)} degradations make no four classes", where="text-similarity", remedy="take 5 or more"
+            f"{len(order)} degradations make no four classes", where="text-similarity", remedy="take 4 or more"
         )
     return found
 

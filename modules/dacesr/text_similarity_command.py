@@ -147,8 +147,8 @@ def _check(given: argparse.Namespace) -> None:
     for name, least in (("images", 1), ("count", 0), ("side", 16), ("scale", 1), ("batch", 1), ("seed", 0)):
         if getattr(given, name) < least:
             raise InputError(f"{getattr(given, name)} is impossible", where=f"--{name}", remedy=f"use {least} or more")
-    if given.count in range(1, 5):
-        raise InputError(f"{given.count} degradations make no four classes", where="--count", remedy="take 5 or more")
+    if given.count in range(1, 4):
+        raise InputError(f"{given.count} degradations make no four classes", where="--count", remedy="take 4 or more")
     labels = ["RAM", *(_labelled(text)[0] for text in given.tagger)]
     if len(set(labels)) < len(labels):
         raise InputError("two taggers have one label", where="--tagger", remedy="give each its own; RAM is taken")
