@@ -28,6 +28,7 @@ class Finding(NamedTuple):
 
 _EXTRAS = {
     "iqa": (("pyiqa", "lpips", "torch_fidelity"), "learned metrics (non-commercial licence)"),
+    "tagger": (("timm",), "the Swin encoder of DACESR's tagger"),
     "diffusion": (("diffusers", "transformers", "accelerate", "peft"), "diffusion methods"),
     "wandb": (("wandb",), "Weights & Biases"),
     "arches": (("spandrel_extra_arches",), "published networks under non-commercial licences"),
