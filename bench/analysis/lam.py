@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from srbench.analysis.colours import RED, beside, blended, coloured, enlarged, framed
 from srbench.analysis.density import density
 from srbench.errors import InputError
-from srbench.findings import Findings
+from srbench.findings import Findings, Rows
 from srbench.images import Pixels, read_image, to_tensor, to_uint8
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run(given: argparse.Namespace, model: SRModule, progress: Callable[[int, int
     strengths = strength(found.values)
     index = diffusion_index(strengths)
     figures = _figures(model, given, found, index)
-    files = {
+    files: dict[str, Rows | Pixels | str] = {
         "map.csv": _rows(strengths, found.values.sum(0).numpy()),
         "lam.csv": [figures],
         "lam.png": _picture(pixels, strengths, found, window),

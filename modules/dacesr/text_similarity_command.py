@@ -81,7 +81,7 @@ def run(given: argparse.Namespace, progress: Callable[[int, int], None]) -> Find
     if given.scores:
         return _findings(class_means(_table(given.scores), given.rank_by), ())
     _check(given)
-    owner = REE(preset=given.preset, start=RAM, allow_random_backbones=given.allow_random_backbones)
+    owner = REE(preset=given.preset, start="ram", allow_random_backbones=given.allow_random_backbones)
     encoders = {"RAM": RAM, **dict(map(_labelled, given.tagger))}
     files = choose_images(given.hr, given.images, given.seed)
     cases = single_cases(given.side, scale=given.scale, seed=given.seed)
