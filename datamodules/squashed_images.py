@@ -59,4 +59,4 @@ def _squashed(read: Callable[..., Decoded], side: int, path: Path, **options: An
     if pixels.shape[:2] == (side, side):
         return Decoded(pixels, notes)
     image = Image.fromarray(np.asarray(pixels)).resize((side, side), Image.Resampling.LANCZOS)
-    return Decoded(np.asarray(image), notes)
+    return Decoded(np.array(image), notes)

@@ -26,9 +26,11 @@ class WarmupMultiStepLR(LambdaLR):
         milestones: Sequence[int] = (),
         gamma: float = 0.5,
     ) -> None:
-        steps = sorted(milestones)
+        self.warmup = warmup
+        self.milestones = sorted(milestones)
+        self.gamma = gamma
+        super().__init__(optimizer, lambda done: self.factor(done))
 
-        def factor(done: int) -> float:
-            return min(1.0, (done + 1) / max(warmup, 1)) * gamma ** bisect_right(steps, done)
-
-        super().__init__(optimizer, factor)
+    def factor(self, done: int) -> float:
+        """By what the full rate is multiplied after ``done`` steps."""
+        return min(1.0, (done + 1) / max(self.warmup, 1)) * self.gamma ** bisect_right(self.milestones, done)

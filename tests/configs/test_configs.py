@@ -20,6 +20,7 @@ from PIL import Image
 from srbench import datamodules
 from srbench.catalog import config_names, find_config, load_stack, room_folder
 from srbench.cli import main
+from srbench.datamodules.degradations import RealESRGAN, RecipeList
 from srbench.datamodules.layout import Layout
 from srbench.datamodules.published_sets import PublishedSets
 from srbench.metrics import names as metric_names
@@ -35,7 +36,7 @@ RUNNABLE = [name for name in METHODS if name not in (*FITS, *SPANDREL, "methods/
 RUNS = [name for name in config_names() if "/" not in name]
 """Configs that hold everything a run needs, such as demo.yaml."""
 
-TRAINS, MADE = "data/hr_images.yaml", "data/made.yaml"
+TRAINS, MADE = ("data/hr_images.yaml", "data/squashed.yaml"), "data/made.yaml"
 """Data to train on alone, and data that a command makes."""
 
 PUBLISHED: dict[str, tuple[Layout, ...]] = {
@@ -62,7 +63,13 @@ _SMALL_DACESR = [
     *("--model.init_args.allow_random_backbones", "true", "--model.init_args.additions", "null"),
     *("--model.init_args.preset", "small", "--model.init_args.encoder_size", "small"),
 ]
+_TRIAL_REE = ["--model.init_args.allow_random_backbones", "true", "--model.init_args.preset", "small"]
+_TRIAL_DEGRADATION = "--data.init_args.degradation.init_args"
 TRIALS = {
+    "methods/dacesr/1_ree.yaml": [*_TRIAL_REE, f"{_TRIAL_DEGRADATION}.path", "chosen.json"],
+    "methods/dacesr/dape.yaml": [*_TRIAL_REE, f"{_TRIAL_DEGRADATION}.crop", "128"],
+    "methods/dacesr/dape_ft1.yaml": [*_TRIAL_REE, f"{_TRIAL_DEGRADATION}.path", "chosen.json"],
+    "methods/dacesr/dape_ft2.yaml": [*_TRIAL_REE, f"{_TRIAL_DEGRADATION}.path", "chosen.json"],
     "methods/dacesr/2_pixel.yaml": _SMALL_DACESR,
     "methods/dacesr/3_gan.yaml": [*_SMALL_DACESR, *TRIAL[2:]],
     "methods/dacesr/test.yaml": _SMALL_DACESR,
@@ -73,7 +80,10 @@ TRIALS = {
 }
 """The same for methods with further frozen parts, which are made small."""
 
-LOSSES = {"methods/dvmsr/distil.yaml": 2}
+LOSSES = {
+    "methods/dvmsr/distil.yaml": 2,
+    **{f"methods/dacesr/{name}.yaml": 2 for name in ("dape", "dape_ft1", "dape_ft2")},
+}
 """How many losses are logged, where it is neither one nor the five of a GAN stage."""
 
 
@@ -220,6 +230,9 @@ def test_it_trains(run: Run, tmp_path: Path, name: str) -> None:
     rest = ["--trainer.log_every_n_steps", "1", "--trainer.default_root_dir", "run", *QUIET]
     adversarial = "discriminator" in load_stack([name])["model"]["init_args"]
     trial = TRIALS.get(name, TRIAL if adversarial else [])
+    if "chosen.json" in trial:  # what srbench analyze select-degradations would have chosen
+        recipe = RealESRGAN().draw(np.random.default_rng(0), 128, 128)
+        RecipeList(128, 4, (recipe,)).write(Path("chosen.json"))
     run("fit", "--config", name, *data, *TINY, *trial, *rest)
     [log] = Path("run").glob("logs/*/metrics.csv")
     rows = list(csv.DictReader(log.open()))
@@ -283,7 +296,7 @@ def _one_record(out: str) -> Any:
 
 
 @pytest.mark.usefixtures("hr")
-@pytest.mark.parametrize("name", [name for name in DATA if name not in (*PUBLISHED, TRAINS, MADE)])
+@pytest.mark.parametrize("name", [name for name in DATA if name not in (*PUBLISHED, *TRAINS, MADE)])
 def test_data_is_found(run: Run, name: str) -> None:
     given = {
         "data/classical.yaml": ["--data.init_args.root", "sets"],
@@ -334,10 +347,11 @@ def test_a_made_set_is_found(run: Run, hr: Path) -> None:
 
 
 @pytest.mark.usefixtures("hr")
-def test_photographs_are_trained_on(run: Run) -> None:
+@pytest.mark.parametrize("name", TRAINS)
+def test_photographs_are_trained_on(run: Run, name: str) -> None:
     small = ["--model.init_args.features", "8", "--model.init_args.blocks", "1", "--trainer.limit_val_batches", "0"]
     given = ["--data.init_args.gt", "sets/Set5/HR", "--data.init_args.samples_per_epoch", "8", *TINY, *QUIET]
-    run("fit", "--config", "methods/srresnet/fit.yaml", "--config", TRAINS, *small, *given)
+    run("fit", "--config", "methods/srresnet/fit.yaml", "--config", name, *small, *given)
 
 
 @pytest.mark.parametrize("name", sorted(set(DATA) - {"data/photos.yaml"}))
