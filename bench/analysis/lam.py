@@ -1,4 +1,8 @@
-"""``srbench analyze lam``: where in lq a window of sr comes from (DACESR, Fig. 5); see :mod:`.attribution`."""
+"""``srbench analyze lam``: where in lq a window of sr comes from (DACESR, Fig. 5); see :mod:`.attribution`.
+
+Looked through is ``upscale``, on whole images: what a method computes without gradient (a frozen encoder's view of lq)
+changes along the path and counts as given.
+"""
 
 from __future__ import annotations
 
