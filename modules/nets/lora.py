@@ -45,9 +45,9 @@ class LoRALinear(nn.Linear):
         self.groups = tuple(groups)
         self.scaling = alpha / rank
         self.merged = False
-        changing, like = sum(groups), {"device": self.weight.device, "dtype": self.weight.dtype}
-        self.lora_A = nn.Parameter(torch.empty(rank * changing, self.in_features, **like))  # type: ignore[arg-type]
-        self.lora_B = nn.Parameter(torch.zeros(self.rows * changing, rank, **like))  # type: ignore[arg-type]
+        changing, device, dtype = sum(groups), self.weight.device, self.weight.dtype
+        self.lora_A = nn.Parameter(torch.empty(rank * changing, self.in_features, device=device, dtype=dtype))
+        self.lora_B = nn.Parameter(torch.zeros(self.rows * changing, rank, device=device, dtype=dtype))
         nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
         self._before: Tensor | None = None
 

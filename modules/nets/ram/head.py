@@ -26,11 +26,11 @@ class CrossAttention(nn.Module):
 
     def forward(self, queries: Tensor, tokens: Tensor) -> Tensor:
         """Scaled dot-product attention in ``heads`` heads."""
-        split = (
+        q, k, v = (
             layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for layer, x in ((self.query, queries), (self.key, tokens), (self.value, tokens))
         )
-        attended = F.scaled_dot_product_attention(*split, dropout_p=self.dropout if self.training else 0.0)
+        attended = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
         return attended.transpose(1, 2).flatten(-2)
 
 
@@ -86,6 +86,8 @@ class TaggingHead(nn.Module):
 
     def forward(self, queries: Tensor, tokens: Tensor) -> Tensor:
         """(B,T,width) and (B,N,context) to (B,T,width)."""
-        for layer in self.encoder["layer"]:  # type: ignore[union-attr]
+        layers = self.encoder["layer"]
+        assert isinstance(layers, nn.ModuleList)
+        for layer in layers:
             queries = layer(queries, tokens)
         return queries

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -317,8 +319,8 @@ def fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     recipes = draw_recipes(RealESRGAN(crop=96), 3, 96, 0)
     RecipeList(96, 4, tuple(recipes), source={"marks": []}).write(Path("severe.json"))
 
-    def command(folder: str, steps: int, *more: str, status: int = 0) -> str:
-        arguments = [
+    def arguments(folder: str, steps: int, *more: str) -> list[str]:
+        return [
             *("fit", "--config", "methods/dacesr/1_ree.yaml", "--config", "data/squashed.yaml"),
             *("--data.init_args.gt", "gt", "--data.init_args.side", "96", "--data.init_args.patch_size", "96"),
             *("--data.init_args.batch_size", "2", "--data.init_args.degradation.init_args.path", "severe.json"),
@@ -327,12 +329,15 @@ def fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
             *("--trainer.log_every_n_steps", "1", "--trainer.default_root_dir", folder),
             *("--trainer.max_steps", str(steps), *more),
         ]
+
+    def command(folder: str, steps: int, *more: str, status: int = 0) -> str:
         capsys.readouterr()
-        returned = main(arguments)
+        returned = main(arguments(folder, steps, *more))
         printed = capsys.readouterr()
         assert returned == status, printed.err + printed.out
         return printed.err
 
+    command.arguments = arguments  # type: ignore[attr-defined]
     return command
 
 
@@ -378,3 +383,22 @@ def test_refused_without_weights(fit: Any) -> None:
     )
     assert "srbench weights fetch ram" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_two_processes_resume_bit_for_bit(fit: Any) -> None:
+    both = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    for folder, steps, more in (("straight", 4, []), ("broken", 2, []), ("broken", 4, ["--ckpt_path", "last"])):
+        command = [sys.executable, "-m", "srbench.cli", *fit.arguments(folder, steps, *both, *more)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=400)
+        assert ran.returncode == 0, ran.stderr
+    straight, broken = (read_checkpoint(f"{f}/checkpoints/last.ckpt") for f in ("straight", "broken"))
+    assert straight["global_step"] == broken["global_step"] == 4
+    assert all(torch.equal(v, broken["state_dict"][k]) for k, v in straight["state_dict"].items())
+
+
+def test_mixed_precision_trains(fit: Any) -> None:
+    fit("run", 2, "--trainer.precision", "bf16-mixed")
+    state = read_checkpoint("run/checkpoints/last.ckpt")["state_dict"]
+    assert all(v.dtype == torch.float32 and bool(torch.isfinite(v).all()) for v in state.values())
+    assert any(bool(v.any()) for k, v in state.items() if "qkv.lora_B" in k)
