@@ -28,6 +28,8 @@ SMALL = [
 ]
 THIN = ["--model.init_args.discriminator.init_args.features", "4"]
 ALONE = ["--model.init_args.previous", "null", "--model.init_args.weights", "null"]
+PLAIN = [*ALONE, "--model.init_args.perceptual_weight", "0"]
+"""Without VGG19, through whose five random layers the order of sums alone moves a step by a thousandth."""
 DATA = [
     *("--config", "data/hr_images.yaml", "--data.init_args.gt", "gt", "--data.init_args.samples_per_epoch", "8"),
     *("--data.init_args.patch_size", "64", "--data.init_args.degradation.init_args.crop", "128"),
@@ -154,7 +156,7 @@ def _in_processes(count: int, stage: str, folder: str, steps: int, *more: str) -
 @pytest.mark.parametrize("stage", [PIXEL, GAN])
 def test_two_processes_learn_what_one_learns(stage: str) -> None:
     sgd = ["--model.init_args.optimizer.class_path", "torch.optim.SGD", "--model.init_args.drop_path", "0"]
-    sgd += ["--model.init_args.optimizer.init_args", "{lr: 0.05}", *(ALONE if stage == GAN else [])]
+    sgd += ["--model.init_args.optimizer.init_args", "{lr: 0.05}", *(PLAIN if stage == GAN else [])]
     one, two = (_in_processes(n, stage, f"run{n}", 3, *sgd) for n in (1, 2))
     for name, value in one["state_dict"].items():
         torch.testing.assert_close(two["state_dict"][name], value, atol=2e-5, rtol=1e-4)
