@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 
 from srbench.errors import InputError
 from srbench.module import SRModule
@@ -91,6 +92,7 @@ def _allow_random(owner: SRModule, preset: str) -> None:
             remedy="use swin_large, or set --model.init_args.allow_random_backbones true for a trial",
         )
     owner.stamp("random_backbones")
+    rank_zero_warn(f"the preset {preset} has random weights, and everything made so is marked")
 
 
 def meta_tagger(preset: str, *, low_rank: bool, drop_path: float = 0.1) -> RAMTagger:

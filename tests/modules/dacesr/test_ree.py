@@ -29,6 +29,11 @@ from srbench.weights import read_checkpoint
 
 pytest.importorskip("timm")
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:the preset small has random weights"),
+    pytest.mark.filterwarnings("ignore:ree.pth is not written"),
+]
+
 TRIAL: dict[str, Any] = {"preset": "small", "start": "ram", "allow_random_backbones": True}
 
 
@@ -230,6 +235,14 @@ def test_marks_of_chosen_degradations_are_taken_over() -> None:
     module.__dict__["_trainer"] = trainer
     module.setup("fit")
     assert module.marks == ("random_backbones", "chosen_at_random")
+
+
+@pytest.mark.parametrize("teacher", ["ram", "dape"])
+def test_a_trial_says_that_it_is_one(teacher: Any) -> None:
+    with pytest.warns(UserWarning, match="has random weights, and everything made so is marked"):
+        module = _ready(teacher=teacher)
+    assert module.marks == ("random_backbones",)
+    assert bool(list(lora.low_rank_layers(module.teacher.net))) == (teacher == "dape")
 
 
 # --------------------------------------------------------------------------------------------------------- bad input

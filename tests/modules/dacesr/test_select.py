@@ -23,6 +23,8 @@ from srbench.modules.nets import ram
 
 pytest.importorskip("timm")
 
+pytestmark = pytest.mark.filterwarnings("ignore:the preset small has random weights")
+
 
 # --------------------------------------------------------------------------------------------------------- groups
 
@@ -150,7 +152,6 @@ def _run(given: argparse.Namespace, count: Callable[[int, int], None] | None = N
     return select_command.run(given, count or Counted())
 
 
-@pytest.mark.filterwarnings("ignore:.*a random network stands in")
 def test_it_writes_scores_and_two_lists_that_train(photographs: str, tmp_path: Path) -> None:
     found = _run(_given(photographs, tmp_path / "out"))
     rows = found.files["scores.csv"]
