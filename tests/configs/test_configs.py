@@ -204,7 +204,7 @@ def test_its_first_line_says_what_it_is(name: str) -> None:
 
 def test_no_kind_of_config_escapes_these_tests() -> None:
     elsewhere = [
-        name for kind in ("protocols", "tables", "weights", "degradations", "ablations") for name in config_names(kind)
+        name for kind in ("protocols", "tables", "weights", "degradations", "ablations", "trials") for name in config_names(kind)
     ]  # tests of their own
     assert sorted([*FITS, *RUNNABLE, *SPANDREL, "methods/image_folder/test.yaml", *DATA, *RUNS, *elsewhere]) == (
         config_names()
