@@ -210,7 +210,7 @@ class Benchmark(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Scores the batch under the same protocol as a test would, unless the stage makes no sr and returns nothing."""
+        """Scores the batch under the same protocol as a test would; a stage that makes no sr returns nothing."""
         if outputs is None:
             return
         test_set = trainer.datamodule.val_sets[dataloader_idx].name  # type: ignore[attr-defined]

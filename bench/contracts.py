@@ -22,8 +22,8 @@ class Batch(TypedDict):
         name: the images' ids, unique within their set.
         notes: what was done to an image on reading it ("grey image, made RGB"), one tuple per image.
         degradation: the recipe that made each ``lq``, when the data module was asked to carry them.
-        lq_whole: (B,3,c,c) of training patches: the lq of the whole crop that ``lq`` was cut out of, when the data module
-            was asked to carry it.
+        lq_whole: (B,3,c,c) of training patches: the lq of the whole crop that ``lq`` was cut out of, when the data
+            module was asked to carry it.
         lq_corner: (B,2) int64, beside it: row and column of ``lq`` in it.
     """
 
