@@ -39,7 +39,7 @@ class VGG19Features(nn.Module):
 
     def __init__(self, layers: Sequence[str]) -> None:
         super().__init__()
-        from torchvision.models import vgg19  # type: ignore[import-untyped]  # costs seconds to import
+        from torchvision.models import vgg19  # costs seconds to import
 
         places = vgg19_convolutions()
         for layer in layers:

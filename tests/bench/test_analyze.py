@@ -171,7 +171,7 @@ def test_activation_values_are_the_layers_mean(image: Path, tmp_path: Path) -> N
     assert main(["analyze", "activation", *argv, "--layer", "net.conv_first", "--out", str(tmp_path / "out")]) == 0
     [row] = _rows(tmp_path / "out" / "activation.csv")
     lq = torch.from_numpy(read_image(image).pixels.copy()).permute(2, 0, 1)[None] / 255
-    expected = net.net.conv_first(lq)[0].mean(0).detach()  # type: ignore[union-attr,operator]
+    expected = net.net.conv_first(lq)[0].mean(0).detach()
     assert float(row["max"]) == pytest.approx(float(expected.max()), rel=1e-4)
     assert float(row["std"]) == pytest.approx(float(expected.std(correction=0)), rel=1e-4)
 

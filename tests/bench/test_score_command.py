@@ -197,7 +197,8 @@ def test_a_killed_run_loses_the_batch_in_flight_alone(
     from srbench.scoring import Scorer
 
     monkeypatch.setenv("SRBENCH_CACHE", str(tmp_path / "cache"))
-    score_all, calls = Scorer.score_all, []
+    score_all = Scorer.score_all
+    calls: list[Any] = []
 
     def dies(self: Scorer, items: Any) -> Any:
         if calls:

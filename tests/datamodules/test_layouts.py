@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from subprocess import run
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def test_a_whole_miniature_is_found_and_is_no_other_set(miniatures: ModuleType, 
 @pytest.mark.parametrize("layout", [lay for lay in SETS.values() if lay.gt and lay.lq], ids=lambda layout: layout.name)
 def test_every_naming_of_folders_and_files_is_taken(miniatures: ModuleType, tmp_path: Path, layout: Layout) -> None:
     scale = layout.scales[-1]
-    ways = [{"home": home} for home in layout.homes]
+    ways: list[dict[str, Any]] = [{"home": home} for home in layout.homes]
     ways += [{"gt": gt} for gt in layout.gt if layout.gt != layout.lq]
     ways += [{"lq": lq} for lq in layout.lq if layout.gt != layout.lq]
     ways += [{"spelling": i} for i in range(len(layout.spellings))]

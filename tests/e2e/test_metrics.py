@@ -90,7 +90,8 @@ def test_a_killed_run_keeps_what_set_level_metrics_need(
     here["file"] = True
     arguments = ["test", "--model", "Bicubic", *tests, "--benchmark.protocol", protocol, "--benchmark.out"]
     run(*arguments, "whole")
-    add, seen = Evaluation.add, []
+    add = Evaluation.add
+    seen: list[str] = []
 
     def dies(self: Evaluation, row: ImageRow) -> None:
         if len(seen) == 4:

@@ -107,7 +107,7 @@ def test_strength_sums_channels_before_it_takes_the_absolute_value() -> None:
     values[:, 0, 0] = torch.tensor([1.0, -1.0, 0.0])
     values[:, 0, 1] = torch.tensor([-1.0, -2.0, -1.0])
     values[:, 1, 0] = 0.5
-    np.testing.assert_allclose(strength(values), [[0, 1], [0.375, 0]])
+    np.testing.assert_allclose(strength(values), [[0.0, 1.0], [0.375, 0.0]])
 
 
 def test_what_cannot_be_attributed(one_conv: SRModule, photo: Tensor) -> None:
@@ -124,7 +124,7 @@ def test_what_cannot_be_attributed(one_conv: SRModule, photo: Tensor) -> None:
         strength(torch.zeros(3, 4, 4))
     for wrong in ({"sigma": 0.0}, {"fold": 0}, {"size": 8}, {"size": 1}):
         with pytest.raises(InputError, match="no path has"):
-            BlurPath(**wrong)  # type: ignore[arg-type]
+            BlurPath(**wrong)
 
 
 def test_progress_counts_every_step(one_conv: SRModule, photo: Tensor) -> None:

@@ -28,7 +28,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        small = CLIP(64, 64, (1, 1, 1, 1), 16, None, 77, 49408, 64, 1, 2).eval()  # type: ignore[arg-type]
+        small = CLIP(64, 64, (1, 1, 1, 1), 16, None, 77, 49408, 64, 1, 2).eval()
         for parameter in small.parameters():
             parameter.data += 0.02 * torch.randn_like(parameter)  # a fresh one has zeros that hide parts of it
     for name, value in (("input_resolution", 64), ("context_length", 77), ("vocab_size", 49408)):
@@ -130,4 +130,4 @@ def test_the_published_archive_equals_iqa_pytorch_s_own_loader(official: Build, 
         theirs = CLIPIQA(backbone=str(need("clip_rn50"))).eval()
     with torch.inference_mode():
         expected = float(theirs(to_tensor(texture(1))[None]))
-    assert ours([texture(1)], None) == [pytest.approx(expected, abs=1e-6)]
+    assert ours([texture(1)], None) == pytest.approx([expected], abs=1e-6)

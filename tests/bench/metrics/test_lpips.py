@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def fill(network: torch.nn.Module, state: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("net", ["alex", "vgg"])
-def test_equals_torchmetrics(net: str, backbone: Backbone, build: Build, texture: Texture) -> None:
+def test_equals_torchmetrics(net: Literal["alex", "vgg"], backbone: Backbone, build: Build, texture: Texture) -> None:
     from torchmetrics.functional.image.lpips import _LPIPS
 
     state = backbone(BACKBONES[net])

@@ -24,7 +24,7 @@ Texture = Callable[..., Pixels]
 Plant = Callable[[str, Any], Path]
 
 
-def _theirs(name: str, monkeypatch: pytest.MonkeyPatch, **options: Any) -> torch.nn.Module:
+def _theirs(name: str, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Any:
     """IQA-PyTorch's metric without its downloads."""
     import pyiqa
     import timm
@@ -54,7 +54,7 @@ def test_equals_iqa_pytorch(
     name: str, theirs: str, weights: Path, plant: Plant, texture: Texture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(name, weights)
-    ours = maniqa.network(name).eval()
+    ours: Any = maniqa.network(name).eval()
     reference = _theirs(theirs, monkeypatch)
     reference.net.load_state_dict(torch.load(weights, weights_only=True))
     assert ours.test_sample == reference.net.test_sample == 20
@@ -70,7 +70,7 @@ def test_the_two_weights_have_different_scales(weights: Path, plant: Plant, text
     values = []
     for name in ("maniqa_koniq", "maniqa_pipal"):
         plant(name, weights)
-        network = maniqa.network(name).eval()
+        network: Any = maniqa.network(name).eval()
         network.test_sample = 1
         with torch.inference_mode():
             values.append(float(network(batch([texture(1, 230, 230)], "cpu"))))
@@ -85,7 +85,7 @@ def test_batch_small_and_flat_images(
     whole = maniqa.network
 
     def quick(name: str) -> torch.nn.Module:
-        network = whole(name)
+        network: Any = whole(name)
         network.test_sample = 1
         return network
 

@@ -66,7 +66,7 @@ def test_nrqm_equals_iqa_pytorch(model: Path, build: Build, texture: Texture) ->
 
     theirs = pyiqa.create_metric("nrqm", device=torch.device("cpu"), pretrained_model_path=str(model))
     image = texture(1)
-    assert build("nrqm")([image], None) == [pytest.approx(float(theirs(to_tensor(image)[None])), abs=1e-6)]
+    assert build("nrqm")([image], None) == pytest.approx([float(theirs(to_tensor(image)[None]))], abs=1e-6)
 
 
 def test_pi_equals_iqa_pytorch(
@@ -79,7 +79,7 @@ def test_pi_equals_iqa_pytorch(
     monkeypatch.setattr(niqe_arch, "load_file_from_url", lambda _: str(parameters))
     theirs = pyiqa.create_metric("pi", device=torch.device("cpu"))
     image = texture(1, 112, 120)
-    assert build("pi")([image], None) == [pytest.approx(float(theirs(to_tensor(image)[None])), abs=1e-5)]
+    assert build("pi")([image], None) == pytest.approx([float(theirs(to_tensor(image)[None]))], abs=1e-5)
 
 
 def test_shapes_of_distributions_are_those_of_iqa_pytorch() -> None:

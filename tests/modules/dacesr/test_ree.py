@@ -216,7 +216,7 @@ def test_it_starts_from_given_additions(tmp_path: Path) -> None:
     module = _ready(weights=str(tmp_path / "dape.pth"))
     assert all(torch.equal(v, state[k]) for k, v in lora.low_rank_state(module.net).items())
     with torch.no_grad():
-        assert not torch.allclose(*(n(n.prepared(_batch()["gt"])) for n in (module.net, module.teacher.net)))  # type: ignore[operator, arg-type]
+        assert not torch.allclose(*(n(n.prepared(_batch()["gt"])) for n in (module.net, module.teacher.net)))  # type: ignore[operator]
 
 
 def test_it_starts_from_a_checkpoint_and_takes_its_marks(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from srbench.modules.dacesr.text_similarity import (
     RANDOM,
     Case,
     Similarity,
+    Tags,
     class_means,
     classes,
     level_means,
@@ -71,7 +72,10 @@ def test_single_cases_are_figure_2s() -> None:
 
 def test_similarity_is_jaccard_of_lq_and_what_the_reference_says(images: Tensor) -> None:
     reference = [frozenset({0, 1}), frozenset({0}), frozenset()]
-    taggers = {"all": lambda lq: [frozenset({0, 1, 2, 3})] * len(lq), "none": lambda lq: [frozenset()] * len(lq)}
+    taggers: dict[str, Tags] = {
+        "all": lambda lq: [frozenset({0, 1, 2, 3})] * len(lq),
+        "none": lambda lq: [frozenset()] * len(lq),
+    }
     [found] = list(measure([Case("blur", "1", UNTOUCHED)], images, ["a", "b", "c"], reference, taggers))
     assert found == [
         Similarity("all", "blur", "1", "a", 0.5),

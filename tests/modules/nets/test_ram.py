@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,8 +124,9 @@ def test_downsampling_is_renumbered_and_nothing_else(small: ram.RAMTagger) -> No
 
 def test_the_representation_is_the_mean_and_the_raster_of_timms_features(small: ram.RAMTagger) -> None:
     image = torch.randn(2, 3, SMALL.side, SMALL.side)
+    encoder: Any = small.visual_encoder  # timm's
     with torch.no_grad():
-        raster = small.visual_encoder.forward_features(image)
+        raster = encoder.forward_features(image)
         tokens = torch.cat([raster.mean((1, 2))[:, None], raster.reshape(2, -1, SMALL.features)], 1)
         torch.testing.assert_close(small.representation(image), small.image_proj(tokens))
 
@@ -353,7 +355,7 @@ def test_additions_go_through_a_file(tmp_path: Path, adapted: ram.RAMTagger) -> 
     changed = adapted.representation(image)
     assert torch.equal(other.representation(image), changed)
     assert not torch.allclose(ram.make_tagger(SMALL, None).representation(image), changed, atol=1e-3)
-    torch.testing.assert_close(lora.merge(other)(image), changed, rtol=1e-4, atol=1e-4)  # type: ignore[arg-type]
+    torch.testing.assert_close(lora.merge(other)(image), changed, rtol=1e-4, atol=1e-4)
 
 
 def test_a_file_of_seesr_is_read_without_its_text_parts(tmp_path: Path, adapted: ram.RAMTagger) -> None:

@@ -108,7 +108,7 @@ def test_a_step_changes_both_networks_and_logs_basicsrs_names() -> None:
     module = _gansr()
     before = [dict(copy.deepcopy(net.state_dict())) for net in (module.net, module.discriminator)]
     seen: dict[str, Any] = {}
-    module.log_dict = lambda values, **_: seen.update(values)  # type: ignore[method-assign,assignment]
+    module.log_dict = lambda values, **_: seen.update(values)
     _fit(module, 1)
     for held, net in zip(before, (module.net, module.discriminator), strict=True):
         assert len(_moved(held, net)) == len(list(net.parameters()))
@@ -128,7 +128,7 @@ def test_the_discriminator_may_learn_first_and_more_often() -> None:
         turns.append((set(out) - {"loss"} - DISCRIMINATOR_LOSSES, bool(_moved(before, module.net))))
         return out
 
-    module.training_step = step  # type: ignore[method-assign]
+    module.training_step = step
     trainer = _fit(module, 6)
     learned = [(GENERATOR_LOSSES, True) if i in (4, 6) else (set(), False) for i in range(1, 7)]
     assert turns == learned
@@ -245,7 +245,7 @@ def test_the_frozen_network_is_a_part_and_in_no_state() -> None:
 def test_upscaling_is_clamped() -> None:
     module = _gansr()
     with torch.no_grad():
-        module.net.conv_last.bias.fill_(3.0)  # type: ignore[union-attr,operator]
+        module.net.conv_last.bias.fill_(3.0)
     assert module.upscale(torch.rand(1, 3, 8, 8)).max().item() == 1.0
 
 
@@ -273,9 +273,9 @@ def test_checkpoints_of_earlier_stages_and_published_files_load(tmp_path: Path) 
 def test_losses_that_are_not_finite_are_returned_by_name() -> None:
     module = _gansr()
     with torch.no_grad():
-        module.discriminator.conv9.bias.fill_(float("nan"))  # type: ignore[union-attr,operator]
+        module.discriminator.conv9.bias.fill_(float("nan"))
     outputs: list[Any] = []
-    module.on_train_batch_end = lambda out, *_: outputs.append(out)  # type: ignore[method-assign,assignment]
+    module.on_train_batch_end = lambda out, *_: outputs.append(out)
     _fit(module, 1)
     assert outputs[0]["l_d_real"].isnan()
     assert outputs[0]["loss"].isnan()
