@@ -84,16 +84,24 @@ def make_plan(
 
 
 def recorded(spec: TableSpec, method: MethodSpec, test_set: SetSpec, entries: Sequence[Entry]) -> Entry | None:
-    """The newest run of the cell; runs on random or other weights, or under another rule of that name, do not count."""
+    """The newest run of the cell; runs on other weights, or under another rule of that name, do not count.
+
+    A trial on random weights counts where there is nothing else, and the table stamps it.
+    """
     rule = load_protocol(spec.protocol).sha256
     wanted = (method.name, test_set.name, test_set.scale, rule)
     found = [
         entry
         for entry in entries
         if (r := entry.record) and (r.method, r.test_set, r.scale, r.protocol_sha256) == wanted
-        if "random_backbones" not in r.marks and _same_weights(method, r.weights_sha256)
+        if _same_weights(method, r.weights_sha256)
     ]
-    return max(found, key=lambda entry: datetime.fromisoformat(entry.record.date), default=None)
+    return max(found, key=lambda e: (not is_trial(e), datetime.fromisoformat(e.record.date)), default=None)
+
+
+def is_trial(entry: Entry) -> bool:
+    """Whether part of it ran on random weights."""
+    return "random_backbones" in entry.record.marks
 
 
 def _same_weights(method: MethodSpec, sha256: str | None) -> bool:
@@ -115,7 +123,7 @@ def _cell(
     locate: Locate,
 ) -> Cell:
     entry = recorded(spec, method, test_set, entries)
-    if entry is not None and not _can_be_filled(entry):
+    if entry is not None and not _can_be_filled(entry) and not is_trial(entry):
         return Cell(method, test_set, "recorded", entry, reason=_gaps(entry, spec))
     try:
         arguments = _arguments(spec, method, test_set, out, data, locate)

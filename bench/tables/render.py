@@ -15,16 +15,22 @@ from srbench.published import Reported
 from srbench.records import MetricResult
 from srbench.records.codec import guarded
 from srbench.tables.costs import Costs
-from srbench.tables.plan import BETWEEN_REASONS, Cell, Plan
+from srbench.tables.plan import BETWEEN_REASONS, Cell, Plan, is_trial
 
 COLUMNS = (
     "table", "test_set", "scale", "method", "variant", "metric", "measured", "ci_lo", "ci_hi", "n", "reported",
     "metric_id_basis", "difference", "beyond", "status", "remark",
 )  # fmt: skip
 BEYOND = "*"
+TRIAL = "†"
+_MARKS = {
+    "oracle": "oracle: it saw the ground truth",
+    "random_backbones": "a trial: part of it ran on random weights",
+}
 LEGEND = (
     "measured [95 % interval], reported as printed, difference measured - reported. "
-    f"{BEYOND}: the printed number lies outside the interval; ?: that the metric is the printed one is inferred."
+    f"{BEYOND}: the printed number lies outside the interval; ?: that the metric is the printed one is inferred; "
+    f"{TRIAL}: a trial, part of which ran on random weights."
 )
 
 
@@ -42,6 +48,7 @@ class Value:
         reported: what the paper printed; None where it prints nothing.
         status: of the cell.
         remark: why it is not measured, or what its note says.
+        trial: part of it ran on random weights.
     """
 
     test_set: str
@@ -53,6 +60,7 @@ class Value:
     reported: Reported | None
     status: str
     remark: str = ""
+    trial: bool = False
 
     @property
     def difference(self) -> float | None:
@@ -159,13 +167,12 @@ def _value(cell: Cell, metric: str, numbers: Sequence[Reported]) -> Value:
     printed = _find(
         numbers, test_set.printed, method.printed, method.variant, lambda n: n.metric_id == metric and n.value != ""
     )
-    remark = cell.reason
+    remark, trial = cell.reason, cell.entry is not None and is_trial(cell.entry)
     if cell.entry is not None:
         missing = result.missing if result is not None else f"{metric} is not in the record"
-        remark = missing or ("oracle: it saw the ground truth" if "oracle" in cell.entry.record.marks else "")
-    return Value(
-        test_set.printed, test_set.scale, method.printed, method.variant, metric, result, printed, cell.state, remark
-    )
+        remark = missing or BETWEEN_REASONS.join(_MARKS[mark] for mark in cell.entry.record.marks)
+    place = (test_set.printed, test_set.scale, method.printed, method.variant)
+    return Value(*place, metric, result, printed, cell.state, remark, trial)
 
 
 def _find(numbers: Sequence[Reported], test_set: str, method: str, variant: str, fits: object) -> Reported | None:
@@ -194,7 +201,7 @@ def _shown(v: Value) -> list[str]:
 
     measured = "–"
     if v.measured is not None and v.measured.mean is not None:
-        measured = text(v.measured.mean)
+        measured = text(v.measured.mean) + (f" {TRIAL}" if v.trial else "")
         if v.measured.ci_low is not None:
             measured += f" [{text(v.measured.ci_low)}, {text(v.measured.ci_high)}]"
     printed = "–" if v.reported is None or not v.reported.value else v.reported.value

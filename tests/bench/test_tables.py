@@ -209,6 +209,19 @@ def test_another_run_is_not_taken_for_the_cell(
     assert states(plan)["Bicubic", "Photos"] == "to run"
 
 
+def test_a_trial_on_random_weights_fills_a_cell_with_a_stamp_until_there_is_better(
+    spec: TableSpec, tmp_path: Path, cell_entry: MakeEntry
+) -> None:
+    trial = cell_entry(marks=("random_backbones",), date="2026-02-01T00:00:00Z")
+    plan = planned(spec, tmp_path, [trial])
+    assert states(plan)["Bicubic", "Photos"] == "to run"  # the real thing can run here
+    [value] = [v for v in table_values(plan, [], {}, {}) if v.trial]
+    assert value.remark == "a trial: part of it ran on random weights"
+    assert " †" in to_text(plan, [value])
+    real = cell_entry(date="2026-01-01T00:00:00Z", config_sha256="e" * 64)
+    assert [cell.entry for cell in planned(spec, tmp_path, [trial, real]).cells if cell.entry] == [real]
+
+
 def test_a_run_with_other_weights_is_not_taken_for_the_cell(tmp_path: Path, cell_entry: MakeEntry) -> None:
     from srbench.weight_files import find
 
