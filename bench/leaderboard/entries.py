@@ -31,13 +31,15 @@ class Entry:
 def load_entries(dirs: Iterable[Path]) -> list[Entry]:
     """Every run below ``dirs``; of several records of the same run (equal fingerprints) the newest.
 
+    The same files under two names of test sets are two runs: tables ask for them by name.
+
     Raises:
         InputError: a folder is missing, a record or its table is invalid, or the two disagree.
     """
     found = find_records(dirs)
-    newest: dict[str, tuple[Path, RunRecord]] = {}
+    newest: dict[tuple[str, str], tuple[Path, RunRecord]] = {}
     for path, record in sorted(found, key=lambda item: _age(item[1])):
-        newest[record.fingerprint] = (path, record)
+        newest[record.fingerprint, record.test_set] = (path, record)
     return [_entry(path, record) for path, record in newest.values()]
 
 

@@ -241,6 +241,13 @@ def test_of_one_run_the_newest_record_counts_and_other_weights_are_other_rows(
     assert len(set(board.groups[0].labels)) == 2, "labels tell the rows apart"
 
 
+def test_the_same_files_under_two_names_are_two_rows(tmp_path: Path, make_entry: MakeEntry) -> None:
+    for name in ("Level-I", "Level-II"):
+        entry = make_entry({"psnr_y219": [30.0, 31.0]}, test_set=name)
+        write_record(tmp_path / name, entry.record, entry.rows)
+    assert [entry.record.test_set for entry in load_entries([tmp_path])] == ["Level-I", "Level-II"]
+
+
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
