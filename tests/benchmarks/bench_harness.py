@@ -75,9 +75,10 @@ def bare_loop(module: SRModule, data: SRDataModule) -> float:
 
 
 def srbench_test(module: SRModule) -> float:
-    """The same through trainer, data module, callback, journal and record."""
+    """The same through trainer, data module, callback, journal, record and an empty cache of scores."""
     watch = Stopwatch()
     with tempfile.TemporaryDirectory() as out:
+        os.environ["SRBENCH_CACHE"] = str(Path(out) / "cache")
         trainer = Trainer(
             logger=False,
             enable_progress_bar=True,
