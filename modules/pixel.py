@@ -59,13 +59,20 @@ class PixelSR(SRModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser over what is trainable, with the scheduler at every step."""
-        optimizer = self.optimizer_factory(p for p in self.parameters() if p.requires_grad)
-        if self.scheduler_factory is None:
-            return optimizer
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.scheduler_factory(optimizer), "interval": "step"},
-        }
+        return one_optimizer(self, self.optimizer_factory, self.scheduler_factory)
+
+
+def one_optimizer(
+    module: nn.Module, optimizer_factory: OptimizerFactory, scheduler_factory: SchedulerFactory | None
+) -> OptimizerLRScheduler:
+    """One optimiser over what is trainable in ``module``, with its scheduler, if any, at every step."""
+    optimizer = optimizer_factory(p for p in module.parameters() if p.requires_grad)
+    if scheduler_factory is None:
+        return optimizer
+    return {
+        "optimizer": optimizer,
+        "lr_scheduler": {"scheduler": scheduler_factory(optimizer), "interval": "step"},
+    }
 
 
 def fitting(sr: Tensor, batch: Batch) -> Tensor:

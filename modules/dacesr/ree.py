@@ -19,6 +19,7 @@ from srbench.modules.dacesr.extractor import add, base_tagger, extractor, meta_t
 from srbench.modules.nets.frozen import Frozen
 from srbench.modules.nets.lora import take
 from srbench.modules.nets.ram import RAMTagger, attach_low_rank, load_low_rank, save_low_rank
+from srbench.modules.pixel import one_optimizer
 from srbench.weights import check_finite
 
 Start = Literal["ram", "dape"]
@@ -212,13 +213,7 @@ class REE(SRModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser over the additions, with the scheduler at every step."""
-        optimizer = self.optimizer_factory(p for p in self.parameters() if p.requires_grad)
-        if self.scheduler_factory is None:
-            return optimizer
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.scheduler_factory(optimizer), "interval": "step"},
-        }
+        return one_optimizer(self, self.optimizer_factory, self.scheduler_factory)
 
 
 def enlarged(batch: Batch) -> Tensor:
