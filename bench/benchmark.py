@@ -252,17 +252,9 @@ class Benchmark(Callback):
 
     def _check_metrics(self, trainer: Trainer) -> None:
         if self.strict:
-            self.scorer.build()
-        missing = self.scorer.missing
-        if missing and self.strict:
-            reasons = "; ".join(f"{metric}: {reason}" for metric, reason in missing.items())
-            raise InputError(
-                f"{len(missing)} of {len(self.scorer.metrics)} metrics cannot be computed here ({reasons})",
-                where=self.protocol.name,
-                remedy="fetch what is missing, or set --benchmark.strict false",
-            )
+            self.scorer.need_all("fetch what is missing, or set --benchmark.strict false")
         if trainer.is_global_zero:
-            for metric, reason in missing.items():
+            for metric, reason in self.scorer.missing.items():
                 print(f"{metric}: {reason}")
 
     def _subject(self, module: SRModule, *, untrained: bool) -> Subject:

@@ -73,8 +73,6 @@ def run(argv: Sequence[str]) -> int:
     if options.out is not None:
         path = _write_record(options, scorer, rows, results)
         print(f"record: {printable(str(path))}", file=shown)
-    if options.strict:
-        _nothing_missing(scorer)
     return 0
 
 
@@ -145,8 +143,7 @@ def _positive(text: str) -> int:
 def _can_score(scorer: Scorer, has_gt: bool, strict: bool) -> None:
     """Refuse before the first image is read, not after the last."""
     if strict:
-        scorer.build()
-        _nothing_missing(scorer)
+        scorer.need_all("fetch what is missing, or leave --strict out")
     able = [m for name, m in scorer.metrics.items() if name not in scorer.missing]
     if not able:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in scorer.missing.items())
@@ -157,16 +154,6 @@ def _can_score(scorer: Scorer, has_gt: bool, strict: bool) -> None:
         )
     if not scorer.expected(has_gt=has_gt):
         raise InputError("every metric needs a reference", where=scorer.protocol.name, remedy="add --ref GT_DIR")
-
-
-def _nothing_missing(scorer: Scorer) -> None:
-    if scorer.missing:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in scorer.missing.items())
-        raise InputError(
-            f"{len(scorer.missing)} of {len(scorer.metrics)} metrics cannot be computed here ({reasons})",
-            where=scorer.protocol.name,
-            remedy="fetch what is missing, or leave --strict out",
-        )
 
 
 def _counter(sr_dir: str) -> Callable[[ImageRow], None]:

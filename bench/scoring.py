@@ -135,6 +135,24 @@ class Scorer:
         text = f"{len(self.missing)} of {len(self.metrics)} metrics are missing: {', '.join(self.missing)}"
         return text + (f"; srbench weights fetch {' '.join(lost)}" if lost else "")
 
+    def need_all(self, remedy: str) -> None:
+        """Builds every metric and refuses to go on without one.
+
+        Args:
+            remedy: how the caller's user can mend it.
+
+        Raises:
+            InputError: it names the metrics that cannot be computed here, each with its reason.
+        """
+        self.build()
+        if self.missing:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in self.missing.items())
+            raise InputError(
+                f"{len(self.missing)} of {len(self.metrics)} metrics cannot be computed here ({reasons})",
+                where=self.protocol.name,
+                remedy=remedy,
+            )
+
     def expected(self, *, has_gt: bool) -> list[str]:
         """The metrics that every scored image must have a value or features of."""
         able = (name for name in self.metrics if name not in self.missing)

@@ -108,10 +108,10 @@ def need(name: str) -> Path:
     weight = find(name)
     path = locate(name)
     if path is None:
-        raise MetricUnavailable(f"unavailable: {weight.file} ({remedy(weight)})")
+        raise MetricUnavailable(f"{weight.file} ({remedy(weight)})")
     wrong = fault(weight, path)
     if wrong is not None:
-        raise MetricUnavailable(f"unavailable: {path.name} {wrong} (srbench weights check {name})")
+        raise MetricUnavailable(f"{path.name} {wrong} (srbench weights check {name})")
     return path
 
 

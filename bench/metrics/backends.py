@@ -37,7 +37,7 @@ def optional(module: str) -> Any:
         missing = (error.name or module).partition(".")[0]
         # openai-clip imports pkg_resources, which setuptools 82 dropped.
         mend = '"setuptools<82"' if missing == "pkg_resources" else '"srbench[iqa]"'
-        raise MetricUnavailable(f"unavailable: package {missing} (pip install {mend})") from error
+        raise MetricUnavailable(f"package {missing} (pip install {mend})") from error
 
 
 @contextlib.contextmanager
