@@ -20,6 +20,7 @@ from srbench.naming import safe_name
 from srbench.protocol import load_protocol
 from srbench.records import Cost, ImageRow, MetricResult, RunRecord
 from srbench.restorations import Waiting, restorations, rows_of
+from srbench.sampling import run_seed
 from srbench.score_cache import open_cache
 from srbench.scoring import Scorer
 from srbench.summary import remarks, summarise
@@ -260,6 +261,8 @@ class Benchmark(Callback):
     def _subject(self, module: SRModule, *, untrained: bool) -> Subject:
         config = {k: v for k, v in dict(module.hparams).items() if k not in ("_instantiator", *module.unhashed)}
         config |= {"scale": module.scale, "tile": module.tile}
+        if module.stochastic:
+            config["seed"] = run_seed()
         # Lightning restores the checkpoint over the module's weights, but tells no callback which file it is.
         weights = module.weights_sha256 if self.checkpoint is None else file_sha256(self.checkpoint)
         if weights is None and any(True for _ in module.parameters()):

@@ -8,7 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypedDict, TypeVar
+from typing import Any, ClassVar, NotRequired, Self, TypedDict, TypeVar
 
 import torch
 from lightning.pytorch import LightningModule
@@ -20,6 +20,7 @@ from srbench import weight_files
 from srbench.contracts import Batch
 from srbench.errors import InputError
 from srbench.images import file_sha256
+from srbench.sampling import image_seed, run_seed
 from srbench.tiling import tiled
 from srbench.weights import MARKS_KEY, check_finite, check_fit, checkpoint_marks, load_state, load_strict
 
@@ -29,11 +30,12 @@ Module = TypeVar("Module", bound="SRModule")
 class Restored(TypedDict):
     """What a test, validation or prediction step returns: ``sr`` (B,3,s*h,s*w) in [0,1] and its milliseconds.
 
-    ``ms`` is None for a module that is not ``timed``.
+    ``ms`` is None for a module that is not ``timed``. ``notes`` are what it remarked of each image.
     """
 
     sr: Tensor
     ms: float | None
+    notes: NotRequired[list[tuple[str, ...]]]
 
 
 class SRModule(LightningModule, ABC):
@@ -61,6 +63,9 @@ class SRModule(LightningModule, ABC):
             that learn from the image they restore.
         peak_mem_mb: most MiB of an accelerator that restoring an image took, weights included and the device's other
             tenants (networks of metrics) left out; None on a CPU.
+        stochastic: whether sr depends on drawn numbers; the seed is then part of what a record is of. Draw from
+            :meth:`generator`, so that neither order nor number of processes matter.
+        repeat: which of several draws of a stochastic method is being made, from 0.
         unhashed: init arguments that say where things lie and not what they are; they stay out of the config hash.
     """
 
@@ -69,6 +74,7 @@ class SRModule(LightningModule, ABC):
     previous: str | None = None
     timed: ClassVar[bool] = True
     needs_weights: ClassVar[bool] = True
+    stochastic: ClassVar[bool] = False
     unhashed: ClassVar[tuple[str, ...]] = ("weights",)
 
     def __init__(
@@ -98,6 +104,8 @@ class SRModule(LightningModule, ABC):
         self.tile_overlap = tile_overlap
         self.weights_sha256: str | None = None
         self.peak_mem_mb: float | None = None
+        self.repeat = 0
+        self._remarks: dict[str, list[str]] = {}
         self._prepared = False
         self._restored = False
         self._warm = False
@@ -165,6 +173,18 @@ class SRModule(LightningModule, ABC):
     def stamp(self, *marks: str) -> None:
         """Adds to ``marks``; they go into every record, and into every checkpoint and so to whatever starts from it."""
         self.marks = tuple(dict.fromkeys([*self.marks, *marks]))
+
+    def generator(self, name: str) -> torch.Generator:
+        """Where a stochastic method draws from for one image, on the CPU; a new one at every call.
+
+        Args:
+            name: the image's. With it go the run's seed (``--seed_everything``) and ``repeat``, and nothing else.
+        """
+        return torch.Generator().manual_seed(image_seed(run_seed(), self.repeat, name))
+
+    def remark(self, name: str, text: str) -> None:
+        """Says something of the restoration of image ``name`` that belongs into its record, such as a fallback."""
+        self._remarks.setdefault(name, []).append(text)
 
     def backbone(self, name: str) -> Path | None:
         """Where the outside weights of a frozen part lie.
@@ -250,6 +270,7 @@ class SRModule(LightningModule, ABC):
         if not self._warm:
             self.warm_up(batch)
             self._warm = True
+        self._remarks.clear()
         others = self._other_tenants()
         start = self._clock()
         sr = self.restore(batch)
@@ -258,7 +279,10 @@ class SRModule(LightningModule, ABC):
             peak = (torch.cuda.max_memory_allocated(self.device) - others) / 2**20
             self.peak_mem_mb = round(max(peak, self.peak_mem_mb or 0.0), 1)
         self._check(sr, batch)
-        return {"sr": sr, "ms": ms if self.timed else None}
+        restored = Restored(sr=sr, ms=ms if self.timed else None)
+        if self._remarks:
+            restored["notes"] = [tuple(self._remarks.get(name, ())) for name in batch["name"]]
+        return restored
 
     def _other_tenants(self) -> int:
         """Bytes on the accelerator that are not this module's; starts a new peak."""

@@ -22,7 +22,7 @@ class Restoration(NamedTuple):
         sr: (H,W,3) uint8.
         gt: as ``sr``, None where there is none.
         ms: its share of the batch's warm time in milliseconds, None when it was not timed.
-        notes: what was done to it on reading.
+        notes: what was done to it on reading, and what the method remarked.
     """
 
     test_set: str
@@ -50,7 +50,7 @@ def restorations(outputs: Restored, batch: Batch, test_set: str) -> Iterator[Res
                 remedy="check the weights and the precision",
             ) from error
         gt = to_uint8(batch["gt"][i]) if "gt" in batch else None
-        notes = tuple(batch["notes"][i]) if "notes" in batch else ()
+        notes = tuple(note for held in (batch, outputs) if "notes" in held for note in held["notes"][i])
         yield Restoration(test_set, name, sr, gt, share, notes)
 
 

@@ -6,6 +6,8 @@ and a run that is resumed in the middle of an epoch goes on with the very next b
 
 from __future__ import annotations
 
+import hashlib
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +21,7 @@ from srbench.errors import InputError
 from srbench.pool import pooled
 
 # First word of every seed sequence: the kinds of draws must not share a stream.
-_ORDER, _SAMPLE, _WORKER, _RECIPE, _BATCH, _POOL = range(6)
+_ORDER, _SAMPLE, _WORKER, _RECIPE, _BATCH, _POOL, _IMAGE = range(7)
 
 
 class Draw(NamedTuple):
@@ -62,6 +64,22 @@ def recipe_rng(seed: int, draw: Draw) -> np.random.Generator:
 def batch_rng(seed: int, draw: Draw) -> np.random.Generator:
     """The generator of what the samples of a batch share; a function of seed, epoch and batch alone."""
     return np.random.default_rng(np.random.SeedSequence((seed, _BATCH, draw.epoch, draw.batch)))
+
+
+def run_seed() -> int:
+    """The seed of the run (``--seed_everything``), where Lightning keeps it; 0 when there is none."""
+    return int(os.environ.get("PL_GLOBAL_SEED") or 0)
+
+
+def image_seed(seed: int, repeat: int, name: str) -> int:
+    """The seed of what a method draws for one test image, 64 bits; a function of the arguments alone.
+
+    >>> image_seed(0, 0, "a") == image_seed(0, 0, "a"), image_seed(0, 0, "a") == image_seed(0, 1, "a")
+    (True, False)
+    """
+    words = np.frombuffer(hashlib.sha256(name.encode()).digest(), dtype="<u4")
+    state = np.random.SeedSequence((seed, _IMAGE, repeat, *words.tolist())).generate_state(2, dtype=np.uint32)
+    return int(state[0]) << 32 | int(state[1])
 
 
 def seed_worker(worker: int, *, seed: int, rank: int) -> None:

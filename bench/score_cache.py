@@ -11,13 +11,20 @@ import hashlib
 import os
 import sqlite3
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from srbench.images import Pixels
 
 PLACE = "SRBENCH_CACHE"
 """Environment variable: the cache folder, or ``off`` for none."""
+
+_PATIENCE_S = 30.0
+"""How long another process may hold the file before this one gives up."""
+
+_Result = TypeVar("_Result")
 
 _LAYOUT = "CREATE TABLE IF NOT EXISTS scores (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 
@@ -67,7 +74,7 @@ class ScoreCache:
         if (table := self._opened()) is None:
             return None
         try:
-            found = table.execute("SELECT value FROM scores WHERE key = ?", (key,)).fetchone()
+            found = _patiently(lambda: table.execute("SELECT value FROM scores WHERE key = ?", (key,)).fetchone())
         except sqlite3.Error as error:
             self._give_up(error)
             return None
@@ -79,8 +86,7 @@ class ScoreCache:
         if not rows or (table := self._opened()) is None:
             return
         try:
-            with table:
-                table.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", rows)
+            _patiently(lambda: _store(table, rows))
         except sqlite3.Error as error:
             self._give_up(error)
 
@@ -110,13 +116,34 @@ class ScoreCache:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    table = sqlite3.connect(path, timeout=30.0)
+    table = sqlite3.connect(path, timeout=_PATIENCE_S)
     try:
         # A commit in this mode is one appended write; what it may lose is the last second before a power cut.
-        table.execute("PRAGMA journal_mode = WAL")
+        _patiently(lambda: table.execute("PRAGMA journal_mode = WAL"))
         table.execute("PRAGMA synchronous = NORMAL")
-        table.execute(_LAYOUT)
+        _patiently(lambda: table.execute(_LAYOUT))
     except sqlite3.Error:
         table.close()
         raise
     return table
+
+
+def _store(table: sqlite3.Connection, rows: list[tuple[str, str]]) -> None:
+    with table:
+        table.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", rows)
+
+
+def _patiently(action: Callable[[], _Result]) -> _Result:
+    """What ``action`` gives, tried again while another process holds the file.
+
+    The timeout of SQLite does not cover all: who switches the journal, or recovers it, refuses others at once.
+    """
+    until = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return action()
+        except sqlite3.OperationalError as error:
+            held = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if not held or time.monotonic() > until:
+                raise
+        time.sleep(0.01)

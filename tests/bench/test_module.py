@@ -211,3 +211,35 @@ def test_a_copy_shares_the_factories_and_not_the_weights() -> None:
         twin.net["factor"].fill_(9.0)
     assert module.net["factor"].item() == 1.0
     assert twin.upscale(torch.ones(1, 3, 2, 2)).max().item() == 9.0
+
+
+class Remarking(Twice):
+    """Says something of one image."""
+
+    def restore(self, batch: Batch) -> Tensor:
+        if "b" in batch["name"]:
+            self.remark("b", "too small")
+        return super().restore(batch)
+
+
+def test_remarks_travel_with_the_image_they_are_of_and_no_further() -> None:
+    module = Remarking()
+    two = Batch(lq=torch.rand(2, 3, 6, 7), name=["a", "b"])
+    assert module.test_step(two, 0)["notes"] == [(), ("too small",)]
+    assert "notes" not in module.test_step(_batch(), 1)
+
+
+def test_draws_depend_on_seed_name_and_repeat_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drawn(module: Twice, name: str) -> float:
+        return float(torch.rand(1, generator=module.generator(name)))
+
+    monkeypatch.setenv("PL_GLOBAL_SEED", "3")
+    module = Twice()
+    first = drawn(module, "a")
+    assert drawn(module, "b") != first
+    assert drawn(Twice(), "a") == drawn(module, "a") == first
+    module.repeat = 1
+    assert drawn(module, "a") != first
+    module.repeat = 0
+    monkeypatch.setenv("PL_GLOBAL_SEED", "4")
+    assert drawn(module, "a") != first

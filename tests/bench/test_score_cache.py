@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,32 @@ def test_two_processes_share_it(tmp_path: Path) -> None:
     running = [subprocess.Popen([sys.executable, "-c", code, str(path), name]) for name in "ab"]
     assert [process.wait() for process in running] == [0, 0]
     assert all(ScoreCache(path).get(f"{name}{i}") == "x" for name in "ab" for i in range(200))
+
+
+def test_a_file_that_another_process_holds_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Held:
+        """A connection that refuses twice, as SQLite does while another process switches the journal."""
+
+        def __init__(self, table: sqlite3.Connection) -> None:
+            self.table = table
+            self.refusals = 2
+
+        def execute(self, *args: str) -> sqlite3.Cursor:
+            if self.refusals:
+                self.refusals -= 1
+                error = sqlite3.OperationalError("database is locked")
+                error.sqlite_errorcode = sqlite3.SQLITE_BUSY | 1 << 8
+                raise error
+            return self.table.execute(*args)
+
+    cache = ScoreCache(tmp_path / "scores.sqlite")
+    cache.put({"a": "1"})
+    assert cache._table is not None
+    held = Held(cache._table)
+    cache._table = held  # type: ignore[assignment]
+    assert cache.get("a") == "1"
+    assert held.refusals == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_damaged_file_is_left_alone_after_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
