@@ -5,4 +5,6 @@ where it matters. The encoder of stage 1 is not the ResNet50 that the paper name
 :class:`~srbench.modules.deedsr.learner.DegradationLearner`.
 """
 
-__all__: list[str] = []
+from srbench.modules.deedsr.moco import DeeDSRLearner
+
+__all__ = ["DeeDSRLearner"]

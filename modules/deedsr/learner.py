@@ -78,7 +78,7 @@ class DegradationLearner(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, lq: Tensor) -> Tensor:
-        """The representation: ``lq`` (B,3,h,w) in [0,1], neither shifted nor scaled, to (B,channels), not normalised."""
+        """The representation: ``lq`` (B,3,h,w) in [0,1], not standardised, to (B,channels), not normalised."""
         return self.features(lq).mean((-2, -1))
 
     def features(self, lq: Tensor) -> Tensor:
@@ -88,14 +88,19 @@ class DegradationLearner(nn.Module):
             x = self.get_submodule(f"layer{number}")(x)
         return x
 
+    @staticmethod
+    def rename_upstream(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """See :func:`encoder_state`."""
+        return encoder_state(state)
+
 
 def load_learner(learner: DegradationLearner, path: str) -> None:
     """Loads an encoder strictly, from any file that holds one.
 
     Args:
         learner: takes the values.
-        path: a checkpoint of stage 1 (ours, or the released script's with ``module.encoder_q.*``), ``learner.pth`` as
-            stage 1 leaves it, the released tool's plain file, or a whole model with ``Encoder_degrad.degrad_encoder.*``.
+        path: a checkpoint of stage 1 (ours, or the released script's with ``module.encoder_q.*``), the released tool's
+            plain file, or a whole model with ``Encoder_degrad.degrad_encoder.*``.
 
     Raises:
         InputError: the file is missing or unsafe, holds NaN, or belongs to another network.
