@@ -13,7 +13,7 @@ from srbench.errors import InputError
 from srbench.images import Pixels
 from srbench.metrics import ImageMetric, ImageScores, package
 from srbench.metrics.backends import batch, building, check_side, exact, floats, optional, passes, ready, replaced
-from srbench.metrics.torchscript import read_tensors
+from srbench.torchscript import read_tensors
 
 if TYPE_CHECKING:
     from torch import nn

@@ -24,6 +24,7 @@ CONTRACTS = {
     "atomic",
     "pairs",
     "findings",
+    "torchscript",
 }
 SHARED_PARTS = {"nets", "losses", "external"}
 TORCH_FREE = (
@@ -31,7 +32,7 @@ TORCH_FREE = (
     "protocol", "metrics", "scoring", "score_command", "leaderboard_command", "report", "folders", "summary",
     "score_cache", "weight_files", "weight_fetch", "weight_archive", "weights_command", "published", "compare_command",
     "data_command", "comparison", "tables", "table_command", "pairs", "makers",
-    "data_make_command", "counter", "analyze_command", "findings",
+    "data_make_command", "counter", "analyze_command", "findings", "torchscript",
 )  # fmt: skip
 
 

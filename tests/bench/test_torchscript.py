@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from srbench.errors import InputError
-from srbench.metrics.torchscript import read_tensors
+from srbench.torchscript import read_tensors
 
 
 class Net(nn.Module):
