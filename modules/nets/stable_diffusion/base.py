@@ -1,0 +1,304 @@
+"""Stable Diffusion's published weights: found on this machine in any of three layouts, and loaded strictly.
+
+A base is a folder as diffusers writes it (``unet/``, ``vae/``, ...), one file in the original layout (keys
+``model.diffusion_model.*``, ``first_stage_model.*``, ``cond_stage_model.*``), or the id of a repository in the Hugging
+Face hub's cache. Nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from srbench import weight_files
+from srbench.errors import InputError
+from srbench.modules.nets.stable_diffusion.families import (
+    FAMILIES,
+    context_width,
+    family_info,
+    unet_config,
+    vae_config,
+)
+from srbench.weights import check_finite, read_checkpoint
+
+GONE = {
+    "stabilityai/stable-diffusion-2-1-base": FAMILIES["sd21"].mirror,
+    "stabilityai/stable-diffusion-2-1": FAMILIES["sd21"].mirror,
+    "runwayml/stable-diffusion-v1-5": FAMILIES["sd15"].mirror,
+}
+"""Repositories that no longer exist, and where their files are now; the mirrors are not official."""
+
+_WHERE = "model.init_args.base"
+_SINGLE = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+_STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
+_WIDTH_KEY = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
+
+
+class Base:
+    """The weights of one base model on this machine; a part is read when it is asked for.
+
+    Args:
+        place: the folder or the file.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.single = place.is_file()
+
+    def unet(self, family: str, size: str) -> dict[str, Tensor]:
+        """The UNet's tensors under diffusers' names.
+
+        Raises:
+            InputError: it predicts v, has another context width than the family, or the file is damaged.
+        """
+        self.check_prediction()
+        if self.single:
+            from diffusers.loaders import single_file_utils as convert
+
+            self._holds("model.diffusion_model.")
+            config = {"layers_per_block": 2, "class_embed_type": None, "addition_embed_type": None}
+            state = convert.convert_ldm_unet_checkpoint(self._file, {**config, **unet_config(family, size)})
+        else:
+            state = self._part("unet")
+        self._check_width(state, family, size)
+        return state
+
+    def vae(self, size: str) -> dict[str, Tensor]:
+        """The autoencoder's tensors under diffusers' names.
+
+        Raises:
+            InputError: it is absent or damaged.
+        """
+        if not self.single:
+            return _modern_attention(self._part("vae"))
+        from diffusers.loaders import single_file_utils as convert
+
+        self._holds("first_stage_model.")
+        return convert.convert_ldm_vae_checkpoint(self._file, vae_config(size))
+
+    def text(self, encoder: nn.Module) -> dict[str, Tensor]:
+        """The text encoder's tensors, named as in ``encoder`` (transformers' ``CLIPTextModel``).
+
+        Raises:
+            InputError: it is absent or damaged.
+        """
+        if self.single:
+            from diffusers.loaders import single_file_utils as convert
+
+            self._holds("cond_stage_model.")
+            opened = any(name.startswith("cond_stage_model.model.") for name in self._file)
+            state = dict(
+                convert.convert_open_clip_checkpoint(encoder, self._file)
+                if opened
+                else convert.convert_ldm_clip_checkpoint(self._file)
+            )
+        else:
+            state = self._part("text_encoder")
+        return _as_clip(state, encoder)
+
+    def check_prediction(self) -> None:
+        """Refuses a base that predicts v instead of the noise, as far as it says so.
+
+        Raises:
+            InputError: its scheduler's config says v_prediction, or its file bears the 768-pixel model's name.
+        """
+        config = self.place / "scheduler" / "scheduler_config.json"
+        kind = _json(config).get("prediction_type", "epsilon") if config.is_file() else "epsilon"
+        if kind != "epsilon" or re.search(r"v2-?[01]?_768|768-v", self.place.name):
+            raise InputError(
+                f"this base predicts {kind if kind != 'epsilon' else 'v (the 768-pixel model)'}, not the noise",
+                where=self.place,
+                remedy=f"use the 512-pixel base, e.g. of {FAMILIES['sd21'].mirror}",
+            )
+
+    def _check_width(self, state: Mapping[str, Tensor], family: str, size: str) -> None:
+        held = state.get(_WIDTH_KEY)
+        wanted = context_width(family, size)
+        if held is not None and held.shape[1] != wanted:
+            owner = next((name for name, info in FAMILIES.items() if info.context == held.shape[1]), "another family")
+            raise InputError(
+                f"its context is {held.shape[1]} wide ({owner}), that of {family} is {wanted}",
+                where=self.place,
+                remedy="set model.init_args.base and model.init_args.family to one family",
+            )
+
+    @cached_property
+    def _file(self) -> dict[str, Tensor]:
+        held = read_checkpoint(self.place)
+        if isinstance(held, dict) and isinstance(held.get("state_dict"), dict):
+            held = held["state_dict"]
+        return {name: value for name, value in held.items() if isinstance(value, Tensor)}
+
+    def _holds(self, prefix: str) -> None:
+        if not any(name.startswith(prefix) for name in self._file):
+            raise InputError(
+                f"it has no tensors named {prefix}*: no single file of Stable Diffusion in the original layout",
+                where=self.place,
+                remedy="give such a file, or a folder as diffusers writes it",
+            )
+
+    def _part(self, part: str) -> dict[str, Tensor]:
+        folder = self.place / part
+        for stem in _STEMS:
+            for ending in (".safetensors", ".fp16.safetensors", ".bin", ".fp16.bin"):
+                if (file := folder / f"{stem}{ending}").is_file():
+                    return dict(read_checkpoint(file))
+                index = folder / f"{stem}{ending}.index.json"
+                if index.is_file():
+                    shards = sorted(set(_json(index)["weight_map"].values()))
+                    return {k: v for shard in shards for k, v in read_checkpoint(folder / shard).items()}
+        raise InputError(
+            f"its {part} is absent: no {_STEMS[0]}.safetensors or the like",
+            where=folder,
+            remedy="copy the whole folder as diffusers writes it",
+        )
+
+
+def find_base(base: str) -> Base:
+    """The base that a config names.
+
+    Args:
+        base: a folder, a file, or ``owner/repository`` in the hub's cache.
+
+    Raises:
+        InputError: it is not on this machine; the message says where it was looked for, and where to get it.
+    """
+    place = Path(base).expanduser()
+    if place.is_dir():
+        return Base(_inside(place))
+    if place.is_file():
+        return Base(place)
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", base) or place.suffix in _SINGLE:
+        raise InputError("there is no such folder or file", where=base, remedy="give a base's folder, file or hub id")
+    owner, repository = base.split("/")
+    held = weight_files.hub_cache() / f"models--{owner}--{repository}"
+    main = held / "refs" / "main"
+    first = main.read_text(encoding="utf-8").strip() if main.is_file() else ""
+    for snapshot in sorted((held / "snapshots").glob("*"), key=lambda folder: (folder.name != first, folder.name)):
+        return Base(_inside(snapshot))
+    gone = f" (that repository is gone; {GONE[base]} is an unofficial mirror)" if base in GONE else ""
+    raise InputError(
+        f"this base is not in the hub's cache, {held}{gone}",
+        where=base,
+        remedy=f"huggingface-cli download {GONE.get(base, base)}, or give a folder or a file as {_WHERE}",
+    )
+
+
+def need_base(module: Any, base: str | None, family: str, size: str) -> Base | None:
+    """The base of a method; None where a random one stands in, and then the method is stamped.
+
+    Args:
+        module: the method, an :class:`~srbench.module.SRModule`.
+        base: what its config names; None takes the family's file of the catalogue.
+        family: of the method.
+        size: ``tiny`` has no published weights.
+
+    Raises:
+        InputError: none is here and random networks are not allowed.
+    """
+    if base is not None:
+        return find_base(base)
+    if size != "full":
+        if not module.allow_random_backbones:
+            raise InputError(
+                "a tiny base has no published weights",
+                where="model.init_args.size",
+                remedy="set model.init_args.allow_random_backbones true for a trial, or size to full",
+            )
+        module.stamp("random_backbones")
+        return None
+    info = family_info(family)
+    try:
+        path = module.backbone(info.catalogue)
+    except InputError as error:
+        places = f"{weight_files.own_folder()} and {weight_files.hub_cache()}"
+        raise InputError(
+            f"{error.what} (looked in {places}; the original repository is gone, {info.mirror} is a mirror)",
+            where=error.where,
+            remedy=f"{error.remedy}, or give {_WHERE}: a folder of diffusers, a single file, or a cached hub id",
+        ) from None
+    return None if path is None else Base(path)
+
+
+def fill(
+    named: Mapping[str, Tensor], state: Mapping[str, Tensor], *, where: str | Path, fresh: Iterable[str] = ()
+) -> None:
+    """Copies ``state`` into the tensors ``named``, strictly.
+
+    Args:
+        named: a network's tensors by the names they had before a method changed it.
+        state: the published ones.
+        where: they come from, for messages.
+        fresh: parts of names that are left alone in both: what the method has of another shape.
+
+    Raises:
+        InputError: names or shapes differ, or a tensor is not finite.
+    """
+    fresh = tuple(fresh)
+    own = {name: t for name, t in named.items() if not any(part in name for part in fresh)}
+    given = {name: t for name, t in state.items() if not any(part in name for part in fresh)}
+    given.pop("position_ids", None)
+    lost, unknown = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
+    odd = sorted(name for name in own.keys() & given.keys() if own[name].shape != given[name].shape)
+    faults = [
+        f"{len(names)} {kind} (first {names[0]})"
+        for kind, names in (("tensors missing", lost), ("unknown", unknown), ("of another shape", odd))
+        if names
+    ]
+    if faults:
+        raise InputError(
+            f"it is another network: {', '.join(faults)}",
+            where=where,
+            remedy="set model.init_args.base, family and size to one model",
+        )
+    check_finite(given, where=where)
+    for name, tensor in own.items():
+        tensor.data.copy_(given[name])
+
+
+def _inside(folder: Path) -> Path:
+    """The folder itself where it is diffusers' layout, else the one file in it."""
+    if (folder / "unet").is_dir():
+        return folder
+    files = sorted(f for f in folder.iterdir() if f.suffix in _SINGLE and f.is_file())
+    if len(files) != 1:
+        raise InputError(
+            f"it has no unet folder, and {len(files)} files that could be a base",
+            where=folder,
+            remedy="give the folder that diffusers wrote, or the file itself",
+        )
+    return files[0]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError("it cannot be read as JSON", where=path, remedy="copy it again") from error
+    return held if isinstance(held, dict) else {}
+
+
+def _modern_attention(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The autoencoder's attention under its present names; published folders have those of diffusers before 0.18."""
+    renamed = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+    made = {}
+    for name, tensor in state.items():
+        head, _, tail = name.rpartition(".")
+        stem, _, last = head.rpartition(".")
+        made[f"{stem}.{renamed[last]}.{tail}" if last in renamed and ".attentions." in name else name] = tensor
+    return made
+
+
+def _as_clip(state: Mapping[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:
+    """Transformers before 5 put ``text_model.`` before every name; what CLIP has beside the encoder is left out."""
+    prefixed = any(name.startswith("text_model.") for name in encoder.state_dict())
+    own = {name.removeprefix("text_model."): t for name, t in state.items()}
+    kept = {n: t for n, t in own.items() if n.startswith(("embeddings.", "encoder.", "final_layer_norm."))}
+    kept.pop("embeddings.position_ids", None)
+    return {f"text_model.{name}" if prefixed else name: t for name, t in kept.items()}
