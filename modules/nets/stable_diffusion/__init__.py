@@ -20,6 +20,7 @@ from srbench.modules.nets.stable_diffusion.families import (
     make_vae,
     unet_config,
 )
+from srbench.modules.nets.stable_diffusion.prompts import TextPrompts
 from srbench.modules.nets.stable_diffusion.sampling import (
     TRAIN_STEPS,
     Sampling,
@@ -45,6 +46,7 @@ __all__ = [
     "Sampling",
     "Size",
     "Start",
+    "TextPrompts",
     "Window",
     "adain",
     "alpha_bar",
