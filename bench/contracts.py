@@ -25,6 +25,7 @@ class Batch(TypedDict):
         lq_whole: (B,3,c,c) of training patches: the lq of the whole crop that ``lq`` was cut out of, when the data
             module was asked to carry it.
         lq_corner: (B,2) int64, beside it: row and column of ``lq`` in it.
+        ref: (B,3,s*h,s*w) as gt: what another method made of ``lq``, where the data has it.
     """
 
     lq: Tensor
@@ -34,6 +35,7 @@ class Batch(TypedDict):
     degradation: NotRequired[list[dict[str, Any]]]
     lq_whole: NotRequired[Tensor]
     lq_corner: NotRequired[Tensor]
+    ref: NotRequired[Tensor]
 
 
 @dataclass(frozen=True)

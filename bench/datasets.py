@@ -26,13 +26,17 @@ Augment = bool | Literal["hflip"]
 
 
 class Sample(TypedDict):
-    """One image: ``lq`` (3,h,w) and ``gt`` (3,s*h,s*w) float32 RGB in [0,1], its name, what was done on reading it."""
+    """One image: ``lq`` (3,h,w) and ``gt`` (3,s*h,s*w) float32 RGB in [0,1], its name, what was done on reading it.
+
+    ``ref`` is as ``gt``: what another method made of ``lq``.
+    """
 
     lq: Tensor
     name: str
     gt: NotRequired[Tensor]
     notes: NotRequired[tuple[str, ...]]
     degradation: NotRequired[dict[str, Any]]
+    ref: NotRequired[Tensor]
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -40,6 +44,8 @@ def collate(samples: Sequence[Sample]) -> Batch:
     batch = Batch(lq=torch.stack([s["lq"] for s in samples]), name=[s["name"] for s in samples])
     if all("gt" in s for s in samples):
         batch["gt"] = torch.stack([s["gt"] for s in samples])
+    if all("ref" in s for s in samples):
+        batch["ref"] = torch.stack([s["ref"] for s in samples])
     if all("notes" in s for s in samples):
         batch["notes"] = [s["notes"] for s in samples]
     if all("degradation" in s for s in samples):

@@ -308,6 +308,7 @@ def test_data_is_found(run: Run, name: str) -> None:
     given = {
         "data/classical.yaml": ["--data.init_args.root", "sets"],
         "data/image_pairs.yaml": ["--data.init_args.test_gt", "sets/Set5/HR"],
+        "data/triples.yaml": ["--data.init_args.test_gt", "sets/Set5/HR"],
         "data/images.yaml": ["--data.init_args.root", "sets/Set5/HR"],
     }.get(name, [])
     run("predict", "--model", "Bicubic", "--config", name, *given, *QUIET, "--benchmark.out", "sr")
