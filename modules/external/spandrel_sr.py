@@ -108,8 +108,20 @@ class SpandrelSR(FixedSR):
         """
         if self.published and not Path(path).is_file():
             raise InputError("there is no such file", where=path, remedy=f"the authors publish {self.published}")
-        found = describe_checkpoint(load_state(path, key=self.weights_key), path)
-        _check(found, path, self.scale, self.dtype_of_net)
+        self.adopt(load_state(path, key=self.weights_key), path)
+
+    def adopt(self, state: dict[str, Tensor], where: str | Path) -> None:
+        """Builds the network that these tensors belong to and loads them.
+
+        Args:
+            state: the tensors by name.
+            where: their file, for messages.
+
+        Raises:
+            InputError: as :meth:`load_upstream`.
+        """
+        found = describe_checkpoint(state, where)
+        _check(found, where, self.scale, self.dtype_of_net)
         if self.pad == "auto":
             needs = found.size_requirements
             demanded = Padding("multiple", needs.multiple_of, max(needs.minimum, 1))
