@@ -13,23 +13,44 @@ from srbench.errors import InputError
 from srbench.leaderboard import Entry, load_entries
 from srbench.naming import printable
 from srbench.published import Reported, load_published, papers
-from srbench.tables import Plan, TableSpec, load_table, make_plan, measure_costs, run_plan, to_csv, to_markdown, to_text
-from srbench.tables.render import Value, table_values
+from srbench.tables import (
+    LAUNCHERS,
+    Plan,
+    TableSpec,
+    Terms,
+    Value,
+    compared,
+    disagreements,
+    load_table,
+    make_plan,
+    measure_costs,
+    plain_costs,
+    run_plan,
+    table_values,
+    to_csv,
+    to_html,
+    to_latex,
+    to_markdown,
+    to_text,
+)
 
 RECORDS = Path("results") / "records"
 
+FORMATS = ("csv", "md", "tex", "html")
+
 _DESCRIPTION = """\
 Builds a paper's table (srbench list tables, or a YAML of your own). Cells that are recorded below --records or in --out
-are taken from there; the others are run by srbench test, one at a time, where method, weights and images are here; the
-rest is listed with its reason. Interrupted, the same command goes on where it stopped. What follows a lone -- goes to
-every run, for instance -- --trainer.accelerator cpu."""
+are taken from there; the others are run by srbench test where method, weights and images are here, one after the other
+or as jobs; the rest is listed with its reason. Interrupted, the same command goes on where it stopped. What follows a
+lone -- goes to every run, for instance -- --trainer.accelerator cpu."""
 
 
 def run(argv: Sequence[str]) -> int:
     """Run the command with its arguments.
 
     Returns:
-        The exit status: 0, or 1 when a cell that should run failed.
+        The exit status: 0, or 1 when a cell that should run failed, or measured and printed numbers disagree under
+        ``--check``.
 
     Raises:
         InputError: an option, the table, a folder of records or an output cannot be used.
@@ -39,25 +60,53 @@ def run(argv: Sequence[str]) -> int:
     spec = load_table(options.table)
     out = options.out or Path("runs") / "tables" / spec.name.replace("/", "_")
     records = out / "records"
-    plan = make_plan(spec, _entries(options.records, records), out=records, data=options.data, extra=extra)
+    if options.allow_commands:
+        extra = ["--allow-commands", *extra]
+    terms = Terms(records, options.data, tuple(extra), _pairs(options.weights, "--weights"), options.trial)
+    plan = make_plan(spec, _entries(options.records, records), terms)
     print(_summary(plan))
     if options.dry_run:
         print(_steps(plan))
         return 0
-    plan, values = _measure(spec, plan, out, records)
-    for path, text in ((out / "table.csv", to_csv(plan, values)), (out / "table.md", to_markdown(plan, values))):
+    if not options.check:
+        plan = _run(plan, records, options)
+    values = _values(spec, plan, out)
+    if options.check:
+        return _check(spec, values)
+    shown = (to_csv(plan, values), to_markdown(plan, values), to_latex(plan, values), to_html(plan, values))
+    paths = [out / f"table.{ending}" for ending in FORMATS]
+    for path, text in zip(paths, shown, strict=True):
         write_whole(path, text.encode("utf-8"))
-    print(f"\n{to_text(plan, values)}\nwrote {out / 'table.csv'}\nwrote {out / 'table.md'}")
+    print("\n".join(["", to_text(plan, values), *(f"wrote {path}" for path in paths)]))
     return 1 if any(cell.state == "failed" for cell in plan.cells) else 0
 
 
-def _measure(spec: TableSpec, plan: Plan, out: Path, records: Path) -> tuple[Plan, list[Value]]:
-    from srbench.cli import main  # which imports the commands by name, this one among them
+def _run(plan: Plan, records: Path, options: argparse.Namespace) -> Plan:
+    if options.launcher == "here":
+        from srbench.cli import main  # which imports the commands by name, this one among them
+
+        return run_plan(plan, records, main)
+    from srbench.tables.launch import launch_plan
+
+    jobs = {name: str(value) for name, value in _pairs(options.job, "--job").items()}
+    return launch_plan(plan, records.resolve(), options.launcher, jobs)
+
+
+def _values(spec: TableSpec, plan: Plan, out: Path) -> list[Value]:
     from srbench.describe_command import describe
 
     costs, why = measure_costs(spec, out, describe=describe)
-    plan = run_plan(plan, records, main)
-    return plan, table_values(plan, _published(spec), costs, why)
+    for place, more in plain_costs(plan).items():
+        costs.setdefault(place, {}).update(more)
+    return table_values(plan, _published(spec), costs, why)
+
+
+def _check(spec: TableSpec, values: Sequence[Value]) -> int:
+    found = disagreements(spec, values)
+    for line in found:
+        print(printable(line))
+    print(f"{compared(values)} numbers are measured and printed, {len(found)} disagree")
+    return 1 if found else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,8 +122,30 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder of the test sets ($SRBENCH_DATA, else data)",
     )
+    add(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="METHOD=FILE",
+        help="weights of your own for a row: a checkpoint of srbench fit (.ckpt), or a file in the authors' layout",
+    )
+    add("--trial", action="store_true", help="small random networks where weights are absent; their cells are stamped")
+    add("--launcher", choices=LAUNCHERS, default="here", help="where cells run (%(default)s)")
+    add("--job", action="append", default=[], metavar="KEY=VALUE", help="an option of submitit's jobs: timeout_min=60")
+    add("--allow-commands", action="store_true", help="let methods run programs of their authors")
     add("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    add("--check", action="store_true", help="run nothing; fail where what is recorded disagrees with print")
     return parser
+
+
+def _pairs(given: Sequence[str], option: str) -> dict[str, Path]:
+    pairs: dict[str, Path] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise InputError(f"'{text}' is not NAME=VALUE", where=option, remedy="write NAME=VALUE")
+        pairs[name] = Path(value)
+    return pairs
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:

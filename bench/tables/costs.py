@@ -1,23 +1,33 @@
-"""Parameters and multiply-adds of a table's networks, measured once by ``srbench describe`` and kept."""
+"""What a table says of a method beside scores: what ``srbench describe`` counts is counted once and kept."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import statistics
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from srbench import __version__
 from srbench.atomic import write_whole
 from srbench.errors import InputError
-from srbench.tables.spec import MethodSpec, TableSpec
+from srbench.tables.plan import Plan, is_trial
+from srbench.tables.spec import RANGES, MethodSpec, TableSpec
 
 FILE = "costs.json"
 SIZE = (256, 256)
+_LAYOUT = 2
+"""Goes up when the kept figures change their meaning."""
 
 Costs = Mapping[tuple[str, str], Mapping[str, float]]
-"""(printed method, variant) -> cost -> value."""
+"""(printed method, variant) -> cost -> value, in the unit of the table."""
+
+_COUNTED = ("params", "params_mib", "macs_g")
+
+_NOT_COUNTED = ("vae", "text_encoder")
+"""Parts that papers leave out when they count a latent diffusion model."""
 
 Describe = Callable[[Sequence[str], Sequence[str], tuple[int, int]], dict[str, Any]]
 
@@ -36,7 +46,8 @@ def measure_costs(
     kept = _read(folder / FILE)
     found: dict[tuple[str, str], dict[str, float]] = {}
     reasons: dict[str, str] = {}
-    for method in spec.methods if spec.costs else ():
+    counted = any(kind in _COUNTED for kind in spec.costs.values())
+    for method in spec.methods if counted else ():
         if not method.configs:
             continue
         key = _key(method)
@@ -54,8 +65,69 @@ def measure_costs(
 
 
 def _figures(described: Mapping[str, Any]) -> dict[str, float]:
-    figures = {"params": described.get("params"), "macs_g": described.get("macs_g")}
+    parts = {name: part["params"] for name, part in described.get("parts", {}).items()}
+    net = described.get("params")
+    whole = sum(number for name, number in parts.items() if name not in _NOT_COUNTED)
+    figures = {
+        "params": net / 1e6 if net is not None else None,
+        "params_mib": whole / 2**20 if whole else None,
+        "macs_g": described.get("macs_g"),
+    }
     return {name: float(value) for name, value in figures.items() if value is not None}
+
+
+def plain_costs(plan: Plan) -> dict[tuple[str, str], dict[str, float]]:
+    """Steps of the configs, ends of degradations' ranges, and seconds per image of what is recorded.
+
+    Raises:
+        InputError: a degradation of the table has no such range, or a variant is neither min nor max.
+    """
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for method in plan.spec.methods:
+        mine = found.setdefault((method.printed, method.variant), {})
+        for kind in plan.spec.costs.values():
+            value = _plain(plan, method, kind)
+            if value is not None:
+                mine[kind] = value
+    return found
+
+
+def _plain(plan: Plan, method: MethodSpec, kind: str) -> float | None:
+    if not method.configs or kind in _COUNTED:
+        return None
+    if kind == "seconds":
+        entries = [
+            cell.entry for cell in plan.cells if cell.method is method and cell.entry and not is_trial(cell.entry)
+        ]
+        times = [t for entry in entries if (t := entry.record.cost.ms_per_image) is not None]
+        return statistics.median(times) / 1000 if times else None
+    if kind == "steps":
+        return float(_stack(method)["model"].get("init_args", {}).get("steps", 1))
+    return _range_end(method, kind.removeprefix(RANGES))
+
+
+def _range_end(method: MethodSpec, path: str) -> float:
+    ends = {"min": 0, "max": 1}
+    section = _stack(method)["data"]["init_args"]["degradation"]
+    arguments = dict(section.get("init_args", {}))
+    start = "data.init_args.degradation.init_args."
+    arguments |= {k.removeprefix(start): v for k, v in method.arguments.items() if k.startswith(start)}
+    room, _, name = section["class_path"].rpartition(".")
+    held: Any = getattr(import_module(room), name)(**arguments).ranges
+    for part in path.split("."):
+        held = getattr(held, part, None)
+    if method.variant not in ends or not isinstance(held, tuple) or len(held) != 2:
+        raise InputError(
+            f"{method.printed} {method.variant} has no end of a range '{path}'",
+            remedy="name a range of the degradation",
+        )
+    return float(held[ends[method.variant]])
+
+
+def _stack(method: MethodSpec) -> dict[str, Any]:
+    from srbench.catalog import load_stack
+
+    return load_stack(list(method.configs))
 
 
 def _key(method: MethodSpec) -> str:
@@ -63,7 +135,7 @@ def _key(method: MethodSpec) -> str:
     from srbench.catalog import find_config
 
     texts = [find_config(name).read_text(encoding="utf-8") for name in method.configs]
-    inputs = json.dumps([texts, sorted(method.arguments.items()), __version__, SIZE])
+    inputs = json.dumps([texts, sorted(method.arguments.items()), __version__, SIZE, _LAYOUT])
     return f"{method.name}-{hashlib.sha256(inputs.encode()).hexdigest()[:16]}"
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,7 @@ from srbench.catalog import find_config
 from srbench.errors import InputError, MetricUnavailable
 from srbench.leaderboard import Entry
 from srbench.metrics import find
+from srbench.naming import unknown_name
 from srbench.protocol import load_protocol
 from srbench.tables.spec import MethodSpec, SetSpec, TableSpec
 
@@ -22,6 +23,27 @@ BETWEEN_REASONS = " / "
 State = Literal["recorded", "to run", "cannot run", "failed"]
 Locate = Callable[[str], Path]
 """Name in the weights catalogue -> file; raises MetricUnavailable with the remedy where it is absent or wrong."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Under which terms cells are run.
+
+    Attributes:
+        out: folder for the records of cells that will run.
+        data: folder below which the test sets' roots lie.
+        extra: arguments that every run gets on top.
+        weights: method's name -> a file of one's own, where none is published or another is wanted: a checkpoint of
+            ``srbench fit`` (``.ckpt``), or what ``model.init_args.weights`` takes.
+        trial: run small random networks (the methods' ``trial`` configs) where weights are absent; such cells are
+            stamped.
+    """
+
+    out: Path
+    data: Path
+    extra: Sequence[str] = ()
+    weights: Mapping[str, Path] = field(default_factory=dict)
+    trial: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,30 +79,32 @@ class Plan:
         return dataclasses.replace(self, cells=tuple(new if cell is old else cell for cell in self.cells))
 
 
-def make_plan(
-    spec: TableSpec,
-    entries: Sequence[Entry],
-    *,
-    out: Path,
-    data: Path,
-    extra: Sequence[str] = (),
-    locate: Locate = weight_files.need,
-) -> Plan:
+def make_plan(spec: TableSpec, entries: Sequence[Entry], terms: Terms, *, locate: Locate = weight_files.need) -> Plan:
     """The state of every cell.
 
     Args:
         spec: the table.
         entries: what is recorded anywhere.
-        out: folder for the records of cells that will run.
-        data: folder below which the test sets' roots lie.
-        extra: arguments that every run gets on top.
-        locate: where weights lie.
+        terms: see :class:`Terms`.
+        locate: where published weights lie.
+
+    Raises:
+        InputError: weights are given for a method that the table does not have.
     """
-    cells = []
-    for method in spec.methods:
-        for test_set in spec.test_sets:
-            cells.append(_cell(spec, method, test_set, entries, out, data, extra, locate))
+    names = [method.name for method in spec.methods]
+    for name in terms.weights:
+        if name not in names:
+            raise unknown_name("method of the table", name, names, where="--weights")
+    spec = dataclasses.replace(spec, methods=tuple(_own(method, terms) for method in spec.methods))
+    cells = [
+        _cell(spec, method, test_set, entries, terms, locate) for method in spec.methods for test_set in spec.test_sets
+    ]
     return Plan(spec, tuple(cells))
+
+
+def _own(method: MethodSpec, terms: Terms) -> MethodSpec:
+    """The method without the hash of published weights, where others are given."""
+    return dataclasses.replace(method, weights=None) if method.name in terms.weights else method
 
 
 def recorded(spec: TableSpec, method: MethodSpec, test_set: SetSpec, entries: Sequence[Entry]) -> Entry | None:
@@ -117,21 +141,19 @@ def _cell(
     method: MethodSpec,
     test_set: SetSpec,
     entries: Sequence[Entry],
-    out: Path,
-    data: Path,
-    extra: Sequence[str],
+    terms: Terms,
     locate: Locate,
 ) -> Cell:
-    entry = recorded(spec, method, test_set, entries)
+    entry = None if method.name in terms.weights else recorded(spec, method, test_set, entries)
     if entry is not None and not _can_be_filled(entry) and not is_trial(entry):
         return Cell(method, test_set, "recorded", entry, reason=_gaps(entry, spec))
     try:
-        arguments = _arguments(spec, method, test_set, out, data, locate)
+        arguments = _arguments(spec, method, test_set, terms, locate)
     except InputError as error:
         if entry is not None:  # what was measured stands, although it cannot be measured again here
             return Cell(method, test_set, "recorded", entry, reason=_gaps(entry, spec))
         return Cell(method, test_set, "cannot run", reason=str(error))
-    return Cell(method, test_set, "to run", entry, (*arguments, *extra))
+    return Cell(method, test_set, "to run", entry, (*arguments, *terms.extra))
 
 
 def _gaps(entry: Entry, spec: TableSpec) -> str:
@@ -148,37 +170,51 @@ def _can_be_filled(entry: Entry) -> bool:
     return False
 
 
-def _arguments(
-    spec: TableSpec, method: MethodSpec, test_set: SetSpec, out: Path, data: Path, locate: Locate
-) -> tuple[str, ...]:
+def _arguments(spec: TableSpec, method: MethodSpec, test_set: SetSpec, terms: Terms, locate: Locate) -> tuple[str, ...]:
     """The call that measures the cell.
 
     Raises:
         InputError: it cannot run; every reason is given at once.
     """
-    configs = (*method.configs, *test_set.configs)
-    arguments = ["test", *(part for config in configs for part in ("--config", config))]
-    if method.lacks:
-        raise InputError(method.lacks)
+    weights, why = _weights(method, terms, locate)
+    trial = bool(why) and terms.trial and bool(method.trial)
+    if method.lacks and why and not trial:
+        raise InputError(why)
     lacks = [test_set.lacks] if test_set.lacks else []
+    configs = (*method.configs, *(method.trial if trial else ()), *test_set.configs)
+    arguments = ["test", *(part for config in configs for part in ("--config", config))]
     for config in configs:
         try:
             find_config(config)
         except InputError as error:
             lacks.append(str(error))
     if test_set.root is not None:
-        root = data / test_set.root
+        root = terms.data / test_set.root
         if not root.is_dir():
             lacks.append(str(InputError("no such folder of test images", where=root, remedy="give it by --data DIR")))
         arguments += ["--data.init_args.root", str(root)]
-    if method.weights is not None:
-        try:
-            arguments += ["--model.init_args.weights", str(locate(method.weights))]
-        except MetricUnavailable as error:
-            lacks.append(str(error))
+    if why and not trial:
+        lacks.append(why)
     if lacks:
         raise InputError(BETWEEN_REASONS.join(lacks))
+    arguments += weights
     for key, value in {**method.arguments, **test_set.arguments}.items():
         arguments += [f"--{key}", value]
-    arguments += ["--benchmark.protocol", spec.protocol, "--benchmark.method", method.name, "--benchmark.out", str(out)]
+    out = str(terms.out)
+    arguments += ["--benchmark.protocol", spec.protocol, "--benchmark.method", method.name, "--benchmark.out", out]
     return tuple(arguments)
+
+
+def _weights(method: MethodSpec, terms: Terms, locate: Locate) -> tuple[list[str], str]:
+    """The arguments that give the method its weights, and why there are none."""
+    given = terms.weights.get(method.name)
+    if given is not None and not given.is_file():
+        return [], str(InputError("there is no such file", where=given, remedy=f"give --weights {method.name}=FILE"))
+    if given is not None:
+        return ["--ckpt_path" if given.suffix == ".ckpt" else "--model.init_args.weights", str(given)], ""
+    if method.lacks or method.weights is None:
+        return [], method.lacks
+    try:
+        return ["--model.init_args.weights", str(locate(method.weights))], ""
+    except MetricUnavailable as error:
+        return [], str(error)

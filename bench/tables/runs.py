@@ -1,4 +1,4 @@
-"""Running what a plan calls for, one cell at a time, through the command; a cell that fails leaves the others alone."""
+"""Running what a plan calls for, one process per cell or all in this one; a cell that fails leaves the others alone."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
+from srbench.errors import InputError
 from srbench.leaderboard import load_entries
+from srbench.naming import safe_name
 from srbench.processes import FOLDER
 from srbench.tables.plan import Cell, Plan, State, recorded
 
@@ -23,6 +25,18 @@ Command = Callable[[Sequence[str]], int]
 _MARK = "srbench: error: "
 _BAD_INPUT = 2
 _INTERRUPTED = 130
+
+
+class Outcome(NamedTuple):
+    """How a cell's command ended.
+
+    Attributes:
+        status: its exit status.
+        reason: the sentence it ended with; empty when it said none.
+    """
+
+    status: int
+    reason: str
 
 
 def run_plan(plan: Plan, out: Path, command: Command, say: Callable[[str], None] = print) -> Plan:
@@ -43,12 +57,12 @@ def run_plan(plan: Plan, out: Path, command: Command, say: Callable[[str], None]
     waiting = [cell for cell in plan.cells if cell.state == "to run"]
     refused: dict[str, list[str]] = defaultdict(list)
     for number, cell in enumerate(waiting, start=1):
-        say(f"[{number}/{len(waiting)}] {cell.method.name} on {cell.test_set.name} x{cell.test_set.scale}")
+        say(f"[{number}/{len(waiting)}] {place(cell)}")
         reasons = refused[cell.test_set.name]
         if len(reasons) > 1 and len(set(reasons)) == 1:  # two methods were told the same: it is the set's
             done = dataclasses.replace(cell, state="cannot run", reason=reasons[0])
         else:
-            done = _run(plan, cell, out, command)
+            done = finished(plan, cell, out, outcome(cell.arguments, lock_of(out, cell), command))
         if done.state == "cannot run":
             reasons.append(done.reason)
         if done.state != "recorded":
@@ -57,21 +71,72 @@ def run_plan(plan: Plan, out: Path, command: Command, say: Callable[[str], None]
     return plan
 
 
-def _run(plan: Plan, cell: Cell, out: Path, command: Command) -> Cell:
+def place(cell: Cell) -> str:
+    """``DVMSR on Set5 x4``."""
+    return f"{cell.method.name} on {cell.test_set.name} x{cell.test_set.scale}"
+
+
+def lock_of(out: Path, cell: Cell) -> Path:
+    """The file that whoever runs this cell holds."""
+    return out / ".locks" / safe_name(f"{cell.method.name}-{cell.test_set.name}_x{cell.test_set.scale}")
+
+
+def outcome(arguments: Sequence[str], lock: Path, command: Command) -> Outcome:
+    """Runs a cell's command in this process.
+
+    Args:
+        arguments: of ``srbench``.
+        lock: held while it runs, so that two runs never write one record.
+        command: runs one command line.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+    """
     heard = _Listener(sys.stderr)
-    with contextlib.redirect_stderr(heard), _argv(cell.arguments), _own_voice():
-        status = command(list(cell.arguments))
+    with _held(lock) as mine:
+        if not mine:
+            return Outcome(1, "another run is at this cell and writes its record")
+        with contextlib.redirect_stderr(heard), _argv(arguments), _own_voice():
+            status = command(list(arguments))
     gc.collect()  # a network of the last cell must not stay beside that of the next
     if status == _INTERRUPTED:
         raise KeyboardInterrupt
-    if status != 0:
-        state: State = "cannot run" if status == _BAD_INPUT else "failed"
-        return dataclasses.replace(cell, state=state, reason=heard.reason or f"it ended with status {status}")
+    return Outcome(status, heard.reason)
+
+
+def finished(plan: Plan, cell: Cell, out: Path, ended: Outcome) -> Cell:
+    """The cell as it is after its command ended: recorded, or why not."""
+    if ended.status != 0:
+        state: State = "cannot run" if ended.status == _BAD_INPUT else "failed"
+        return dataclasses.replace(cell, state=state, reason=ended.reason or f"it ended with status {ended.status}")
     entry = recorded(plan.spec, cell.method, cell.test_set, load_entries([out]) if out.is_dir() else [])
     if entry is None:
         reason = f"it left no record of {cell.test_set.name} x{cell.test_set.scale}: the table names the set otherwise"
         return dataclasses.replace(cell, state="failed", reason=reason)
     return dataclasses.replace(cell, state="recorded", entry=entry)
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[bool]:
+    """Whether the file could be locked; a process that dies lets it go."""
+    try:
+        import fcntl
+    except ImportError:  # pragma: no cover - not on Windows, where a table runs alone
+        yield True
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        what = f"it cannot be written ({error.strerror})"
+        raise InputError(what, where=path.parent, remedy="give another folder by --out") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
 
 
 @contextlib.contextmanager

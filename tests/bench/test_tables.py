@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,16 +23,23 @@ from srbench.records import MetricResult, RunRecord, record_folder, write_record
 from srbench.tables import (
     Plan,
     TableSpec,
+    Terms,
+    disagreements,
+    launch_plan,
     load_table,
     make_plan,
     measure_costs,
     run_plan,
     table_names,
     to_csv,
+    to_html,
+    to_latex,
     to_markdown,
     to_text,
 )
-from srbench.tables.render import Value, table_values
+from srbench.tables.plan import Locate
+from srbench.tables.runs import Outcome, lock_of, outcome
+from srbench.tables.values import Value, table_values
 
 MakeEntry = Callable[..., Entry]
 MakeRecord = Callable[..., RunRecord]
@@ -62,10 +71,10 @@ def nothing_here(name: str) -> Path:
     raise MetricUnavailable(f"unavailable: {name}.pth (srbench weights fetch {name})")
 
 
-def planned(spec: TableSpec, tmp_path: Path, entries: Sequence[Entry] = (), **options: object) -> Plan:
-    return make_plan(
-        spec, entries, out=tmp_path / "records", data=tmp_path, **{"locate": nothing_here, **options}  # type: ignore[arg-type]
-    )  # fmt: skip
+def planned(
+    spec: TableSpec, tmp_path: Path, entries: Sequence[Entry] = (), *, locate: Locate = nothing_here, **terms: Any
+) -> Plan:
+    return make_plan(spec, entries, Terms(tmp_path / "records", tmp_path, **terms), locate=locate)
 
 
 def states(plan: Plan) -> dict[tuple[str, str], str]:
@@ -341,7 +350,7 @@ def test_costs_are_counted_once(tmp_path: Path) -> None:
         return {"params": 1_500_000, "macs_g": None}
 
     costs, why = measure_costs(spec, tmp_path, describe=describe, say=lambda text: None)
-    assert costs == {("Cubic", ""): {"params": 1_500_000.0}}
+    assert costs == {("Cubic", ""): {"params": 1.5}}
     assert why == {"ESRGAN": "it has no weights"}
     assert counted[0] == (("methods/bicubic/test.yaml",), ("--model.init_args.eight_bit", "true"), (256, 256))
     again, _ = measure_costs(spec, tmp_path, describe=describe, say=lambda text: None)
@@ -358,7 +367,7 @@ def test_values_of_costs(tmp_path: Path) -> None:
     spec = load_table("dacesr/2")
     plan = planned(spec, tmp_path)
     numbers = load_published(["dacesr"], ROOT / "results" / "published")
-    values = table_values(plan, numbers, {("Mamba-based", ""): {"params": 3_651_159, "macs_g": 266.04}}, {})
+    values = table_values(plan, numbers, {("Mamba-based", ""): {"params": 3.651159, "macs_g": 266.04}}, {})
     params, macs = (next(v for v in values if (v.method, v.metric) == ("Mamba-based", m)) for m in ("Params", "FLOPS"))
     assert params.difference == pytest.approx(3.651159 - 3.65)
     assert macs.difference == pytest.approx(0.04)
@@ -463,3 +472,108 @@ def test_these_commands_start_without_torch(command: str, tmp_path: Path) -> Non
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, "torch was imported"
     assert "srbench: error: " in done.stderr
+
+
+# --------------------------------------------------------------------------------------- own weights, trials, and print
+
+
+def test_own_weights_make_a_cell_runnable(spec: TableSpec, tmp_path: Path) -> None:
+    checkpoint, network = tmp_path / "last.ckpt", tmp_path / "net.pth"
+    checkpoint.touch()
+    network.touch()
+    plan = planned(spec, tmp_path, weights={"ESRGAN": checkpoint})
+    cell = next(c for c in plan.cells if (c.method.name, c.test_set.name) == ("ESRGAN", "Photos"))
+    assert cell.state == "to run"
+    assert cell.arguments[cell.arguments.index("--ckpt_path") + 1] == str(checkpoint)
+    cell = planned(spec, tmp_path, weights={"ESRGAN": network}).cells[3]
+    assert cell.arguments[cell.arguments.index("--model.init_args.weights") + 1] == str(network)
+    cell = planned(spec, tmp_path, weights={"ESRGAN": tmp_path / "gone.pth"}).cells[3]
+    assert (cell.state, "there is no such file" in cell.reason) == ("cannot run", True)
+    with pytest.raises(InputError, match=r"unknown method of the table 'ESRGAM'; did you mean 'ESRGAN'"):
+        planned(spec, tmp_path, weights={"ESRGAM": network})
+
+
+def test_trials_stand_in_for_absent_weights_alone(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(TABLE.replace("weights: esrgan}", "weights: esrgan, trial: [methods/rrdb/test.yaml]}"))
+    spec = load_table(str(path))
+    tried = planned(spec, tmp_path, trial=True).cells[3]
+    assert tried.state == "to run"
+    assert tried.arguments[1:5] == ("--config", "methods/spandrel/esrgan.yaml", "--config", "methods/rrdb/test.yaml")
+    assert planned(spec, tmp_path).cells[3].state == "cannot run"
+    found = planned(spec, tmp_path, trial=True, locate=lambda name: tmp_path / name).cells[3]
+    assert "methods/rrdb/test.yaml" not in found.arguments, "what is published wins"
+
+
+def _value(spec: TableSpec, measured: float, printed: str, **fields: Any) -> Value:
+    number = Reported(
+        paper="mine", table="1", row=1, test_set="Photos", scale=4, method="Cubic", variant="", metric="PSNR",
+        metric_id="psnr_y219", inferred=False, value=printed, unit="dB", protocol=None, note="",
+    )  # fmt: skip
+    result = MetricResult(measured, 2, measured - 0.1, measured + 0.1, True, "srbench")
+    given = {"test_set": "Photos", "scale": 4, "metric": "psnr_y219", "status": "recorded", **fields}
+    return Value(method="Cubic", variant="", measured=result, reported=number, **given)
+
+
+@pytest.mark.parametrize(
+    ("measured", "printed", "options", "fields", "wrong"),
+    [
+        (30.0, "30.05", {}, {}, False),
+        (30.0, "30.20", {}, {}, True),
+        (30.0, "30.20", {"tolerances": {"psnr_y219": 0.2}}, {}, False),
+        (30.0, "30.20", {"tolerances": {"psnr_y219": 0.19}}, {}, True),
+        (30.0, "30.20", {"mismatches": {"Cubic, psnr_y219, Photos": "why"}}, {}, False),
+        (30.0, "30.20", {"mismatches": {"Cubic, psnr_y219": "why"}}, {}, False),
+        (30.0, "30.05", {"mismatches": {"Cubic, psnr_y219": "why"}}, {}, True),
+        (30.0, "40.00", {}, {"trial": True}, False),
+        (1.518, "1.52", {}, {"test_set": "", "metric": "Params"}, False),
+        (1.526, "1.52", {}, {"test_set": "", "metric": "Params"}, True),
+    ],
+)
+def test_a_check_holds_numbers_against_print(
+    spec: TableSpec, measured: float, printed: str, options: dict[str, Any], fields: dict[str, Any], wrong: bool
+) -> None:
+    spec = dataclasses.replace(spec, **options)
+    assert bool(disagreements(spec, [_value(spec, measured, printed, **fields)])) is wrong
+
+
+def test_latex_and_page_show_the_same_numbers(spec: TableSpec, tmp_path: Path, cell_entry: MakeEntry) -> None:
+    plan = planned(spec, tmp_path, [cell_entry()])
+    values = table_values(plan, [], {}, {})
+    latex, page = to_latex(plan, values), to_html(plan, values)
+    assert r"Cubic & 30.00 {[}29.00, 31.00{]} & -- & -- \\" in latex
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 3
+    assert "% Theirs +More: Theirs is not in srbench yet" in latex
+    assert "<td>30.00 [29.00, 31.00]</td>" in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_latex_prints_what_stands_there(spec: TableSpec, tmp_path: Path) -> None:
+    odd = dataclasses.replace(spec.methods[0], printed=r"A_b & {c} 50 % \x")
+    plan = planned(dataclasses.replace(spec, methods=(odd,)), tmp_path)
+    assert r"A\_b \& \{c\} 50 \% \textbackslash{}x &" in to_latex(plan, table_values(plan, [], {}, {}))
+
+
+def test_two_runs_never_write_one_record(spec: TableSpec, tmp_path: Path) -> None:
+    plan = planned(spec, tmp_path)
+    lock = lock_of(tmp_path, plan.cells[0])
+    inner: list[Outcome] = []
+
+    def command(arguments: Sequence[str]) -> int:
+        inner.append(outcome(arguments, lock, lambda again: 0))
+        return 0
+
+    assert outcome(("test",), lock, command) == Outcome(0, "")
+    assert inner == [Outcome(1, "another run is at this cell and writes its record")]
+    assert outcome(("test",), lock, lambda again: 0) == Outcome(0, ""), "the lock is let go"
+
+
+def test_slurm_is_asked_for_where_there_is_none(
+    spec: TableSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match=r"there is no SLURM here"):
+        launch_plan(planned(spec, tmp_path), tmp_path, "slurm", {})
+    with pytest.raises(InputError, match=r"submitit refuses an option"):
+        launch_plan(planned(spec, tmp_path), tmp_path, "processes", {"gpus_per_nod": "1"})

@@ -145,3 +145,25 @@ def test_mistakes_get_one_line(run: Run, table: list[str]) -> None:
     assert "no such folder of records" in run("table", "mine.yaml", "--records", "none", status=2).err
     Path("out").write_text("a file")
     assert "cannot be written" in run(*COMMAND, status=2).err + run(*COMMAND, status=None).out
+
+
+def test_a_check_runs_nothing_and_fails_where_print_is_missed(run: Run, table: list[str]) -> None:
+    assert "0 numbers are measured and printed, 0 disagree" in run(*COMMAND[:4], "--check").out
+    run(*COMMAND)
+    scored = len(table)
+    shown = run(*COMMAND[:4], "--check", status=1).out
+    assert "Symmetric, psnr_y219, six: measured" in shown
+    assert "1 numbers are measured and printed, 1 disagree" in shown
+    assert len(table) == scored
+    for ending in ("csv", "md", "tex", "html"):
+        assert "Symmetric" in Path(f"out/table.{ending}").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_cells_run_as_jobs_of_their_own(run: Run, table: list[str]) -> None:
+    pytest.importorskip("submitit")
+    shown = run(*COMMAND[:4], "--launcher", "processes", *CPU).out
+    assert "4 jobs are submitted" in shown
+    assert "[4/4]" in shown
+    assert [row["status"] for row in _rows() if row["test_set"] in ("six", "four")].count("recorded") == 8
+    assert len(list(find_records([Path("out")]))) == 4
