@@ -6,7 +6,7 @@ is imported when a network is made.
 """
 
 from srbench.modules.nets.stable_diffusion.autoencoder import decoded, drawn, moments, normal
-from srbench.modules.nets.stable_diffusion.base import Base, fill, find_base, need_base
+from srbench.modules.nets.stable_diffusion.base import Base, find_base, need_base
 from srbench.modules.nets.stable_diffusion.colour import Colour, adain, corrected, low_frequencies, wavelet
 from srbench.modules.nets.stable_diffusion.families import (
     FACTOR,
@@ -20,11 +20,14 @@ from srbench.modules.nets.stable_diffusion.families import (
     make_vae,
     unet_config,
 )
+from srbench.modules.nets.stable_diffusion.fitting import fill
 from srbench.modules.nets.stable_diffusion.prompts import TextPrompts
 from srbench.modules.nets.stable_diffusion.sampling import (
     TRAIN_STEPS,
+    Conditions,
     Sampling,
     Start,
+    aggregated,
     alpha_bar,
     leading_noise,
     make_scheduler,
@@ -42,6 +45,7 @@ __all__ = [
     "TRAIN_STEPS",
     "Base",
     "Colour",
+    "Conditions",
     "Family",
     "Sampling",
     "Size",
@@ -49,6 +53,7 @@ __all__ = [
     "TextPrompts",
     "Window",
     "adain",
+    "aggregated",
     "alpha_bar",
     "blended",
     "check_tile",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from srbench.modules.nets.stable_diffusion.families import (
     unet_config,
     vae_config,
 )
-from srbench.weights import check_finite, read_checkpoint
+from srbench.modules.nets.stable_diffusion.fitting import as_clip, modern_attention
+from srbench.weights import read_checkpoint
 
 GONE = {
     "stabilityai/stable-diffusion-2-1-base": FAMILIES["sd21"].mirror,
@@ -76,7 +77,7 @@ class Base:
             InputError: it is absent or damaged.
         """
         if not self.single:
-            return _modern_attention(self._part("vae"))
+            return modern_attention(self._part("vae"))
         from diffusers.loaders import single_file_utils as convert
 
         self._holds("first_stage_model.")
@@ -100,7 +101,7 @@ class Base:
             )
         else:
             state = self._part("text_encoder")
-        return _as_clip(state, encoder)
+        return as_clip(state, encoder)
 
     def check_prediction(self) -> None:
         """Refuses a base that predicts v instead of the noise, as far as it says so.
@@ -226,42 +227,6 @@ def need_base(module: Any, base: str | None, family: str, size: str) -> Base | N
     return None if path is None else Base(path)
 
 
-def fill(
-    named: Mapping[str, Tensor], state: Mapping[str, Tensor], *, where: str | Path, fresh: Iterable[str] = ()
-) -> None:
-    """Copies ``state`` into the tensors ``named``, strictly.
-
-    Args:
-        named: a network's tensors by the names they had before a method changed it.
-        state: the published ones.
-        where: they come from, for messages.
-        fresh: parts of names that are left alone in both: what the method has of another shape.
-
-    Raises:
-        InputError: names or shapes differ, or a tensor is not finite.
-    """
-    fresh = tuple(fresh)
-    own = {name: t for name, t in named.items() if not any(part in name for part in fresh)}
-    given = {name: t for name, t in state.items() if not any(part in name for part in fresh)}
-    given.pop("position_ids", None)
-    lost, unknown = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
-    odd = sorted(name for name in own.keys() & given.keys() if own[name].shape != given[name].shape)
-    faults = [
-        f"{len(names)} {kind} (first {names[0]})"
-        for kind, names in (("tensors missing", lost), ("unknown", unknown), ("of another shape", odd))
-        if names
-    ]
-    if faults:
-        raise InputError(
-            f"it is another network: {', '.join(faults)}",
-            where=where,
-            remedy="set model.init_args.base, family and size to one model",
-        )
-    check_finite(given, where=where)
-    for name, tensor in own.items():
-        tensor.data.copy_(given[name])
-
-
 def _inside(folder: Path) -> Path:
     """The folder itself where it is diffusers' layout, else the one file in it."""
     if (folder / "unet").is_dir():
@@ -282,23 +247,3 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError("it cannot be read as JSON", where=path, remedy="copy it again") from error
     return held if isinstance(held, dict) else {}
-
-
-def _modern_attention(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The autoencoder's attention under its present names; published folders have those of diffusers before 0.18."""
-    renamed = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-    made = {}
-    for name, tensor in state.items():
-        head, _, tail = name.rpartition(".")
-        stem, _, last = head.rpartition(".")
-        made[f"{stem}.{renamed[last]}.{tail}" if last in renamed and ".attentions." in name else name] = tensor
-    return made
-
-
-def _as_clip(state: Mapping[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:
-    """Transformers before 5 put ``text_model.`` before every name; what CLIP has beside the encoder is left out."""
-    prefixed = any(name.startswith("text_model.") for name in encoder.state_dict())
-    own = {name.removeprefix("text_model."): t for name, t in state.items()}
-    kept = {n: t for n, t in own.items() if n.startswith(("embeddings.", "encoder.", "final_layer_norm."))}
-    kept.pop("embeddings.position_ids", None)
-    return {f"text_model.{name}" if prefixed else name: t for name, t in kept.items()}

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from srbench.errors import InputError
-from srbench.modules.nets.stable_diffusion.families import MULTIPLE
+from srbench.modules.nets.stable_diffusion.families import FACTOR, MULTIPLE
 
 SMALLEST = 64
 """Side in pixels below which the autoencoder and the UNet have nothing to work on."""
@@ -42,7 +42,7 @@ class Canvas(NamedTuple):
         return F.interpolate(inner, size=self.size, mode="bicubic", antialias=True, align_corners=False)
 
 
-def lay(lq: Tensor, scale: int, *, short_side: int, multiple: int = MULTIPLE) -> Canvas:
+def lay(lq: Tensor, scale: int, *, short_side: int, multiple: int = MULTIPLE, name: str = "lq") -> Canvas:
     """Lays ``lq`` (1,3,h,w) in [0,1] on a canvas.
 
     Args:
@@ -50,6 +50,7 @@ def lay(lq: Tensor, scale: int, *, short_side: int, multiple: int = MULTIPLE) ->
         scale: magnification; must divide ``multiple``.
         short_side: pixels that the shorter side of sr has at least.
         multiple: of sides of the canvas, in pixels of sr.
+        name: the image's, for messages.
 
     Raises:
         InputError: sr would be below 64 pixels on a side.
@@ -59,6 +60,7 @@ def lay(lq: Tensor, scale: int, *, short_side: int, multiple: int = MULTIPLE) ->
     if min(size) < SMALLEST:
         raise InputError(
             f"an image of {size[0]}x{size[1]} is too small for a latent diffusion model",
+            where=name,
             remedy=f"give lq of at least {-(-SMALLEST // scale)} pixels on each side",
         )
     if min(size) < short_side:
@@ -84,3 +86,19 @@ def enlarged(lq: Tensor, scale: int) -> Tensor:
     """``lq`` (B,3,h,w) in [0,1] magnified bicubically to (B,3,s*h,s*w), in [-1,1] as the autoencoder takes it."""
     size = (lq.shape[-2] * scale, lq.shape[-1] * scale)
     return F.interpolate(lq, size=size, mode="bicubic", align_corners=False).clamp(0.0, 1.0) * 2.0 - 1.0
+
+
+def trainable(image: Tensor) -> Tensor:
+    """``image`` (B,3,H,W), when it can be encoded.
+
+    Raises:
+        InputError: a side is below 64 pixels or not divisible by 8.
+    """
+    height, width = image.shape[-2:]
+    if min(height, width) < SMALLEST or height % FACTOR or width % FACTOR:
+        raise InputError(
+            f"training images of {height}x{width} cannot be encoded",
+            where="data.init_args.patch_size",
+            remedy="use 64 or more, divisible by 8; published models train on 512",
+        )
+    return image

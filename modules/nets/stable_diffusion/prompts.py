@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from srbench import weight_files
 from srbench.errors import InputError
 from srbench.modules.nets.frozen import Frozen
-from srbench.modules.nets.stable_diffusion.base import Base, fill
+from srbench.modules.nets.stable_diffusion.base import Base
 from srbench.modules.nets.stable_diffusion.families import check_size, context_width, family_info
+from srbench.modules.nets.stable_diffusion.fitting import fill
 
 LENGTH = 77
 """Tokens that the encoder reads, the first and the last of which mark the beginning and the end."""

@@ -14,9 +14,12 @@ import torch
 from torch import Tensor
 
 from srbench.errors import InputError
+from srbench.modules.nets.stable_diffusion.tiling import Window, blended, windows
 
 TRAIN_STEPS = 1000
 Start = Literal["noise", "lr", "guided"]
+Conditions = Any
+"""What a method predicts the noise from; its own type."""
 
 
 def make_scheduler() -> Any:
@@ -120,3 +123,31 @@ def sample(
         drawn = draw() if settings.eta > 0 else None
         x = scheduler.step(predicted, step, x, eta=settings.eta, variance_noise=drawn).prev_sample
     return x
+
+
+def aggregated(
+    predict: Callable[[Tensor, int, Conditions], Tensor],
+    cropped: Callable[[Conditions, Window], Conditions],
+    held: Conditions,
+    shape: tuple[int, int],
+    *,
+    tile: int | None,
+    overlap: int,
+) -> Callable[[Tensor, int], Tensor]:
+    """A prediction of noise for latents of any size, of one that sees a window (StableSR's aggregation sampling).
+
+    Args:
+        predict: the noise (1,4,h,w) of a window's x_t at a step, under the window's conditions.
+        cropped: the conditions of a window; asked once per window, never where one is enough.
+        held: the conditions of the whole.
+        shape: height and width of the whole, in latent cells.
+        tile: side of a window; None takes the whole.
+        overlap: of neighbouring windows.
+    """
+    cuts = list(windows(*shape, tile, overlap))
+    parts = {cut: held if len(cuts) == 1 else cropped(held, cut) for cut in cuts}
+
+    def whole(x_t: Tensor, step: int) -> Tensor:
+        return blended(lambda cut: predict(cut.of(x_t), step, parts[cut]), *shape, tile=tile, overlap=overlap)
+
+    return whole

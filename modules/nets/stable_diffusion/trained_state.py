@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import nn
+
+from srbench.weights import check_finite, check_fit, read_checkpoint
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -35,3 +38,21 @@ def _fill_in_frozen(net: nn.Module, state: dict[str, Any], prefix: str, *rest: A
     held = {**dict(net.named_parameters()), **dict(net.named_buffers())}
     for name in frozen_names(net):
         state.setdefault(prefix + name, held[name].detach())
+
+
+def load_trained_state(module: nn.Module, path: str | Path) -> bool:
+    """Loads a checkpoint that Lightning wrote of ``module``, strictly.
+
+    Returns:
+        Whether it is one; nothing is loaded of another file.
+
+    Raises:
+        InputError: it is one of another module, not finite, or cannot be read.
+    """
+    held = read_checkpoint(path)
+    if "pytorch-lightning_version" not in held:
+        return False
+    check_finite(held["state_dict"], where=path)
+    check_fit(module, held["state_dict"], where=path)
+    module.load_state_dict(held["state_dict"])
+    return True
