@@ -82,6 +82,9 @@ class CLIPEncoder(FarEncoder):
         self.channels = CLIP_CHANNELS[layer]
         self.depth = list(CLIP_CHANNELS).index(layer)
         self.visual = _timm().create_model("resnet50_clip.openai", pretrained=False)
+        for part in self.visual.modules():
+            if isinstance(part, nn.AvgPool2d):  # timm rounds odd sides up in one path of a block and down in the other
+                part.ceil_mode = False  # as OpenAI's code has it in both
         for name, values in (("mean", _CLIP_MEAN), ("std", _CLIP_STD)):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
