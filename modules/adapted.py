@@ -20,6 +20,7 @@ from srbench.modules.given_method import GivenMethod
 from srbench.modules.pixel import one_optimizer
 from srbench.modules.weight_average import LossWatch, WeightAverage
 from srbench.naming import safe_name
+from srbench.sampling import image_seed, run_seed
 
 EarlyStop = Literal["none", "oracle"]
 
@@ -102,18 +103,17 @@ class AdaptedSR(SRModule):
         self.averaged: WeightAverage | None = None
         self.note = ""
         self._broken = False
+        self._filled = False
         self._resumed: dict[str, Any] | None = None
         if early_stop == "oracle":
             self.stamp("oracle")
 
     @abstractmethod
-    def objective(self, lq: Tensor, sr: Tensor) -> Mapping[str, Tensor]:
-        """The weighted losses by name, scalars; their sum is lowered.
+    def objective(self, batch: Batch, sr: Tensor) -> Mapping[str, Tensor]:
+        """The weighted losses by name, scalars, of a batch and of sr (B,3,s*h,s*w) in [0,1]; their sum is lowered."""
 
-        Args:
-            lq: (B,3,h,w) in [0,1].
-            sr: (B,3,s*h,s*w) in [0,1], the network's, with gradients.
-        """
+    def fill(self) -> None:
+        """Gives what the objective looks through its weights; called once, before training."""
 
     @property
     def base(self) -> SRModule:
@@ -141,6 +141,18 @@ class AdaptedSR(SRModule):
         self.stamp(*self.base.marks)
         if self.given.is_built:
             self.net = self.given.network()
+
+    def setup(self, stage: str) -> None:
+        """Lightning's hook: the adapted network has its weights, and in training the objective its own."""
+        super().setup(stage)
+        if stage == "fit" and not self._filled:
+            self._filled = True
+            self.fill()
+
+    def step_generator(self, batch: Batch) -> torch.Generator:
+        """Where a training step draws from, on the CPU; the run's seed, step, process and images determine it."""
+        where = (type(self).__name__, str(self.global_step), str(self.global_rank), *batch["name"])
+        return torch.Generator().manual_seed(image_seed(run_seed(), 0, "\n".join(where)))
 
     def upscale(self, lq: Tensor) -> Tensor:
         """Restores ``lq`` (B,3,h,w) in [0,1] to (B,3,s*h,s*w), as the adapted method does."""
@@ -178,7 +190,7 @@ class AdaptedSR(SRModule):
         if not sr.requires_grad:
             remedy = "adapt a method whose upscale can be trained through"
             raise InputError(f"{self.base.method} lets no gradient reach its network", where="model", remedy=remedy)
-        losses = self.objective(batch["lq"], sr)
+        losses = self.objective(batch, sr)
         self.log_dict({f"losses/{k}": v for k, v in losses.items()}, prog_bar=True, batch_size=len(batch["name"]))
         loss = torch.stack(list(losses.values())).sum()
         if self.watch.is_usual(float(loss.detach()), self.trainer.global_step):

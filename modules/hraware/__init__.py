@@ -4,6 +4,7 @@ No code was released, and the supplement with architecture, L_rec and settings i
 leaves open follows LWay and DegAE, whose networks it builds on, or is our choice, and says so where it stands.
 """
 
+from srbench.modules.hraware.finetune import HRAwareFinetune
 from srbench.modules.hraware.pretrain import HRAwarePretrain
 
-__all__ = ["HRAwarePretrain"]
+__all__ = ["HRAwareFinetune", "HRAwarePretrain"]

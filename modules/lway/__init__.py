@@ -4,6 +4,7 @@ Written from the paper, the authors' answers in their repository's issues, and H
 released. What none of them says is our choice, and says so where it stands.
 """
 
+from srbench.modules.lway.finetune import LWayFinetune
 from srbench.modules.lway.pretrain import LWayPretrain
 
-__all__ = ["LWayPretrain"]
+__all__ = ["LWayFinetune", "LWayPretrain"]

@@ -32,7 +32,7 @@ class Darker(AdaptedSR):
     def __init__(self, model: SRModule, *, spoil: int | None = None, soar: int | None = None, **kwargs):
         super().__init__(model, **kwargs)
         self.spoil, self.soar = spoil, soar
-    def objective(self, lq, sr):
+    def objective(self, batch, sr):
         loss = sr.square().mean()
         if self.trainer.global_step == self.spoil:
             loss = loss * float("nan")
