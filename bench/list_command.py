@@ -10,7 +10,25 @@ from srbench.command_parser import CommandParser
 
 
 def methods() -> list[dict[str, str]]:
-    """Every method: name, import path, summary and its shipped configs."""
+    """Every method of the papers' tables: paper, licence, parameters, who runs it, and whether its weights are here."""
+    from srbench.cards import cards
+
+    return [
+        {
+            "name": card.name,
+            "paper": card.paper,
+            "licence": ("non-commercial: " if card.noncommercial else "") + card.licence,
+            "params": "–" if card.params_m is None else f"{card.params_m:.3f} M",
+            "route": card.route,
+            "weights": card.state,
+            "config": card.configs[0] if card.configs else "–",
+        }
+        for card in cards()
+    ]
+
+
+def modules() -> list[dict[str, str]]:
+    """Every stage of every method as a class: name, import path, summary and its shipped configs."""
     return _classes("modules", "methods/")
 
 
@@ -80,6 +98,7 @@ def tables() -> list[dict[str, str]]:
 
 KINDS: dict[str, Callable[[], list[dict[str, str]]]] = {
     "methods": methods,
+    "modules": modules,
     "datasets": datasets,
     "metrics": metrics,
     "protocols": protocols,

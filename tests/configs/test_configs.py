@@ -67,7 +67,14 @@ _TRIAL_REE = ["--model.init_args.allow_random_backbones", "true", "--model.init_
 _TRIAL_DEGRADATION = "--data.init_args.degradation.init_args"
 _SMALL_RECONSTRUCTION = ["--model.init_args.allow_random_backbones", "true", "--model.init_args.preset", "small"]
 _SMALL_SRRESNET = '{"class_path": "srbench.modules.SRResNet", "init_args": {"features": 8, "blocks": 1}}'
-"""What small networks adapt instead of a published one."""
+_ADAPTS_SRRESNET = [
+    *_SMALL_RECONSTRUCTION,
+    *("--config", "data/unlabelled.yaml", "--data.init_args.of", "srbench.datamodules.Photos"),
+    *("--data.init_args.samples_per_epoch", "8", "--data.init_args.patch_size", "128"),
+    *("--model.init_args.pretrained", "null", "--model.init_args.model", _SMALL_SRRESNET),
+]
+ADAPT = [name for name in METHODS if "/2_finetune" in name]
+"""Stages that adapt a given network, here a small one, to lq without gt."""
 TRIALS = {
     "methods/dacesr/1_ree.yaml": [*_TRIAL_REE, f"{_TRIAL_DEGRADATION}.path", "chosen.json"],
     "methods/dacesr/dape.yaml": [*_TRIAL_REE, f"{_TRIAL_DEGRADATION}.crop", "128"],
@@ -78,16 +85,7 @@ TRIALS = {
     "methods/dacesr/test.yaml": _SMALL_DACESR,
     "methods/hraware/1_pretrain.yaml": [*_SMALL_RECONSTRUCTION, "--data.init_args.patch_size", "96"],
     "methods/lway/1_pretrain.yaml": _SMALL_RECONSTRUCTION,
-    **dict.fromkeys(
-        [f"methods/hraware/{name}.yaml" for name in ("2_finetune", "2_finetune_swinir", "2_finetune_dvmsr")]
-        + ["methods/lway/2_finetune.yaml"],
-        [
-            *_SMALL_RECONSTRUCTION,
-            *("--config", "data/unlabelled.yaml", "--data.init_args.of", "srbench.datamodules.Photos"),
-            *("--data.init_args.samples_per_epoch", "8", "--data.init_args.patch_size", "128"),
-            *("--model.init_args.pretrained", "null", "--model.init_args.model", _SMALL_SRRESNET),
-        ],
-    ),
+    **{name: _ADAPTS_SRRESNET for name in ADAPT},
     "methods/dvmsr/distil.yaml": [
         *("--model.init_args.allow_random_backbones", "true", "--model.init_args.teacher", "null"),
         *("--model.init_args.teacher_preset", "student"),
@@ -103,8 +101,7 @@ LOSSES = {
     "methods/dvmsr/distil.yaml": 2,
     "methods/hraware/1_pretrain.yaml": 3,
     "methods/lway/1_pretrain.yaml": 2,
-    **{f"methods/hraware/{name}.yaml": 3 for name in ("2_finetune", "2_finetune_swinir", "2_finetune_dvmsr")},
-    "methods/lway/2_finetune.yaml": 2,
+    **{name: 2 if "/lway/" in name else 3 for name in ADAPT},
     **{f"methods/dacesr/{name}.yaml": 2 for name in ("dape", "dape_ft1", "dape_ft2")},
 }
 """How many losses are logged, where it is neither one nor the five of a GAN stage."""
