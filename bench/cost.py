@@ -117,11 +117,15 @@ def on_meta(module: nn.Module) -> nn.Module:
 
 
 def part_table(parts: Mapping[str, nn.Module]) -> dict[str, dict[str, int]]:
-    """Parameters of named parts: ``params``, ``trainable`` and, for a list of networks, their ``count``."""
+    """Parameters of named parts: ``params``, ``trainable`` and, for a list of networks, their ``count``.
+
+    A dictionary of networks that are all of one class is such a list too.
+    """
     table = {}
     for name, part in parts.items():
         size = count_parameters(part)
         table[name] = {"params": size.params, "trainable": size.trainable}
-        if isinstance(part, nn.ModuleList):
-            table[name]["count"] = len(part)
+        named = isinstance(part, nn.ModuleDict) and len({type(held) for held in part.values()}) == 1 < len(part)
+        if named or isinstance(part, nn.ModuleList):
+            table[name]["count"] = len(list(part.children()))
     return table

@@ -5,6 +5,7 @@ where it matters. The encoder of stage 1 is not the ResNet50 that the paper name
 :class:`~srbench.modules.deedsr.learner.DegradationLearner`.
 """
 
+from srbench.modules.deedsr.deedsr import DeeDSR
 from srbench.modules.deedsr.moco import DeeDSRLearner
 
-__all__ = ["DeeDSRLearner"]
+__all__ = ["DeeDSR", "DeeDSRLearner"]

@@ -1,9 +1,9 @@
 """The Degradation-Aware Adapter: from the latent of the lq and its degradation to what steers the frozen UNet.
 
 Source: DeeDSR, section 3.3 and Table 5; commit 108132a of bichunyang419/DeeDSR (``openaimodel.py``,
-``Encoder_degrad``). They disagree: Table 5 gives the fourth level an attention that the code does not build, and without
-it the size is the paper's 75.90 M exactly. The code is followed. The released blocks start with zeros in their last
-convolutions; the paper says "randomly initialized", and so do diffusers' blocks, which stand here.
+``Encoder_degrad``). They disagree: Table 5 gives the fourth level an attention that the code does not build, and
+without it the size is the paper's 75.90 M exactly. The code is followed. The last convolutions of the released blocks
+start at zero; here they start as diffusers' do, after the paper's words ("randomly initialized").
 """
 
 from __future__ import annotations

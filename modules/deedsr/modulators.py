@@ -1,9 +1,9 @@
 """Modulation layers: the adapter's local features scale and shift the residual branches of a frozen UNet.
 
-Source: DeeDSR, Eqs. 7 and 8; commit 108132a of bichunyang419/DeeDSR, where ``ResBlockDual`` holds one each. It is placed
+Source: DeeDSR, Eqs. 7 and 8; commit 108132a of bichunyang419/DeeDSR, where ``ResBlockDual`` holds one each. They stand
 behind the second convolution of all 22 residual blocks and before the skip is added, without a normalisation.
 
-The released code zeroes all three convolutions. Nothing then reaches the first of them, whose weights stay 0, so that the
+The released code zeroes all three convolutions. Nothing then reaches the first of them, whose weights stay 0, and the
 modulation is one constant per channel for ever. Here the last two alone are zero: the UNet starts unchanged and all
 three learn.
 """

@@ -92,3 +92,13 @@ def test_part_table_counts_lists() -> None:
         "net": {"params": 2, "trainable": 2},
         "teachers": {"params": 12, "trainable": 6, "count": 2},
     }
+
+
+def test_part_table_counts_a_dictionary_of_one_kind_only() -> None:
+    layers = nn.ModuleDict({"a": nn.Linear(1, 1), "b": nn.Linear(2, 1)})
+    assert part_table({"layers": layers})["layers"] == {"params": 5, "trainable": 5, "count": 2}
+    for other in (
+        nn.ModuleDict({"a": nn.Linear(1, 1), "b": nn.Conv2d(1, 1, 1)}),
+        nn.ModuleDict({"a": nn.Linear(1, 1)}),
+    ):
+        assert "count" not in part_table({"net": other})["net"]

@@ -236,7 +236,15 @@ def test_its_first_line_says_what_it_is(name: str) -> None:
 
 
 def test_no_kind_of_config_escapes_these_tests() -> None:
-    kinds = ("cards", "protocols", "tables", "weights", "degradations", "ablations", "trials")  # they have tests of their own
+    kinds = (
+        "cards",
+        "protocols",
+        "tables",
+        "weights",
+        "degradations",
+        "ablations",
+        "trials",
+    )  # they have tests of their own
     elsewhere = [name for kind in kinds for name in config_names(kind)]
     assert sorted([*FITS, *RUNNABLE, *SPANDREL, "methods/image_folder/test.yaml", *DATA, *RUNS, *elsewhere]) == (
         config_names()
