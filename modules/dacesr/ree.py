@@ -101,6 +101,10 @@ class REE(SRModule):
             remedy="give its checkpoint to methods/dacesr/2_pixel.yaml and test that; validate it by srbench validate",
         )
 
+    def represent(self, lq: Tensor) -> Tensor:
+        """What conditions stages 2 and 3, for ``srbench analyze degradation-space``: tokens (B,145,512) of ``lq``."""
+        return self.net.representation(self.net.prepared(lq))
+
     def parts(self) -> dict[str, nn.Module]:
         """``ree``, of which the additions are trainable, and the frozen ``teacher``."""
         return {"ree": self.net, "teacher": self.teacher.net}
@@ -129,7 +133,7 @@ class REE(SRModule):
         super().setup(stage)
         if stage in ("fit", "validate") and self.teacher.is_meta:
             self.teacher.put(extractor(self, self.preset, self.teacher_encoder))
-        degradation = getattr(getattr(self.trainer, "datamodule", None), "degradation", None)
+        degradation = getattr(getattr(self._trainer, "datamodule", None), "degradation", None)
         self.stamp(*getattr(degradation, "marks", ()))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -109,6 +109,10 @@ class DeeDSRLearner(SRModule):
             remedy="give its checkpoint to methods/deedsr/2_adapter.yaml; see srbench analyze degradation-space",
         )
 
+    def represent(self, lq: Tensor) -> Tensor:
+        """What stage 2 is told of ``lq`` (B,3,h,w) in [0,1], (B,C); ``srbench analyze degradation-space`` asks it."""
+        return self.net(lq)
+
     def parts(self) -> dict[str, nn.Module]:
         """``learner``, the trained ``head``, and the ``key_learner`` that follows them."""
         return {"learner": self.net, "head": self.head, "key_learner": nn.Sequential(self.key_net, self.key_head)}
