@@ -89,6 +89,10 @@ class Modulators(nn.ModuleDict):
         # Left where it is after a forward pass: a UNet that recomputes its activations asks for it again.
         self.local: Sequence[Tensor] = ()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the local features of the last forward pass, which no copy may have."""
+        return {**self.__dict__, "local": ()}
+
     def attach(self, unet: nn.Module) -> None:
         """From now on the UNet is modulated by :attr:`local`, which is set before every forward pass."""
         for site in sites(unet):
