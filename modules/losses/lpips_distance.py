@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from srbench.errors import InputError
+from srbench.modules.losses.perceptual import draw_values
 from srbench.modules.nets.frozen import Frozen
 from srbench.weights import load_state, load_strict
 
@@ -53,7 +54,9 @@ class LPIPSDistance(nn.Module):
             InputError: the package is not installed; the file is damaged or another network's.
         """
         net = _network(self.which, self.spatial)
-        if path is not None:
+        if path is None:
+            draw_values(net.net)
+        else:
             load_strict(net.net, _sliced(load_state(path), net.net), where=path)
         self.lpips = Frozen(net)
 
@@ -71,10 +74,15 @@ def _network(which: Net, spatial: bool) -> Any:
         raise InputError(
             "LPIPS is the work of a package that is not installed", where="lpips", remedy='pip install "srbench[iqa]"'
         ) from error
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    with torch.device("meta"), warnings.catch_warnings():  # its constructor would draw VGG's 138 million values
         warnings.filterwarnings("ignore", category=UserWarning, module=r"torchvision\.")  # it says ``pretrained``
-        torch.manual_seed(0)
-        return lpips.LPIPS(net=which, pnet_rand=True, spatial=spatial, verbose=False)
+        net = lpips.LPIPS(net=which, pretrained=False, pnet_rand=True, spatial=spatial, verbose=False)
+    net = net.to_empty(device="cpu")
+    net.scaling_layer = lpips.ScalingLayer()
+    heads = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{which}.pth"
+    if net.load_state_dict(load_state(heads), strict=False).unexpected_keys:
+        raise InputError("these are not the heads of LPIPS", where=heads, remedy="install lpips 0.1.4 again")
+    return net
 
 
 def _sliced(state: Mapping[str, Tensor], net: nn.Module) -> dict[str, Tensor]:

@@ -92,7 +92,7 @@ class PerceptualLoss(nn.Module):
         net = VGG19Features(list(self.layers)).to_empty(device="cpu")
         net.mean, net.std = _imagenet()
         if path is None:
-            _draw(net)
+            draw_values(net)
         else:
             load_strict(net, _of_features(load_state(path), net), where=path)
         self.vgg.put(net)
@@ -126,7 +126,7 @@ def _imagenet() -> tuple[Tensor, Tensor]:
     return mean.view(1, 3, 1, 1), std.view(1, 3, 1, 1)
 
 
-def _draw(net: nn.Module) -> None:
+def draw_values(net: nn.Module) -> None:
     """He initialisation, the same in every run, process and resume; the run's own random numbers stay as they are."""
     generator = torch.Generator().manual_seed(0)
     for parameter in net.parameters():
