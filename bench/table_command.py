@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from srbench.atomic import write_whole
@@ -70,7 +70,7 @@ def run(argv: Sequence[str]) -> int:
         return 0
     if not options.check:
         plan = _run(plan, records, options)
-    values = _values(spec, plan, out)
+    values = _values(spec, plan, out, {} if options.outside is None else _outside(options.outside))
     if options.check:
         return _check(spec, values)
     shown = (to_csv(plan, values), to_markdown(plan, values), to_latex(plan, values), to_html(plan, values))
@@ -92,13 +92,27 @@ def _run(plan: Plan, records: Path, options: argparse.Namespace) -> Plan:
     return launch_plan(plan, records.resolve(), options.launcher, jobs)
 
 
-def _values(spec: TableSpec, plan: Plan, out: Path) -> list[Value]:
+def _values(spec: TableSpec, plan: Plan, out: Path, outside: Mapping[tuple[str, str, str], float]) -> list[Value]:
     from srbench.describe_command import describe
 
     costs, why = measure_costs(spec, out, describe=describe)
     for place, more in plain_costs(plan).items():
         costs.setdefault(place, {}).update(more)
-    return table_values(plan, _published(spec), costs, why)
+    return table_values(plan, _published(spec), costs, why, outside)
+
+
+def _outside(path: Path) -> dict[tuple[str, str, str], float]:
+    from srbench.findings import read_csv
+
+    figures = {}
+    for row in read_csv(path, ("method", "variant", "metric", "value")):
+        try:
+            figures[row["method"], row["variant"], row["metric"]] = float(row["value"])
+        except ValueError:
+            raise InputError(
+                f"{row['value']!r} is no number", where=path, remedy="write figures as the paper prints them"
+            ) from None
+    return figures
 
 
 def _check(spec: TableSpec, values: Sequence[Value]) -> int:
@@ -133,6 +147,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--launcher", choices=LAUNCHERS, default="here", help="where cells run (%(default)s)")
     add("--job", action="append", default=[], metavar="KEY=VALUE", help="an option of submitit's jobs: timeout_min=60")
     add("--allow-commands", action="store_true", help="let methods run programs of their authors")
+    add(
+        "--outside",
+        type=Path,
+        metavar="CSV",
+        help="figures of somebody else's program: columns method, variant, metric (as printed) and value",
+    )
     add("--dry-run", action="store_true", help="say what would be done, and do nothing")
     add("--check", action="store_true", help="run nothing; fail where what is recorded disagrees with print")
     return parser

@@ -12,8 +12,8 @@ def disagreements(spec: TableSpec, values: Sequence[Value]) -> list[str]:
     """A line per number that was measured and differs from the printed one by more than it may.
 
     The most it may differ is the table's tolerance of the metric or cost; where it has none, half a unit of the printed
-    number's last digit for costs, and the 95 % interval for scores. Trials are left out, and so is what the table lists
-    as a known mismatch; a known mismatch that is none any more is a line too.
+    number's last digit for costs, and the 95 % interval for scores. Trials are left out, and so are other images than
+    the paper's and what the table lists as a known mismatch; a known mismatch that is none any more is a line too.
     """
     return [*_beyond(spec, values), *_outdated(spec, values)]
 
@@ -42,7 +42,7 @@ def _outdated(spec: TableSpec, values: Sequence[Value]) -> Iterator[str]:
 
 
 def _differs(spec: TableSpec, value: Value) -> bool:
-    if value.difference is None or value.trial:
+    if value.difference is None or value.trial or value.other_images:
         return False
     assert value.reported is not None
     tolerance = spec.tolerances.get(value.metric)

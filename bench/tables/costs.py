@@ -24,10 +24,7 @@ _LAYOUT = 2
 Costs = Mapping[tuple[str, str], Mapping[str, float]]
 """(printed method, variant) -> cost -> value, in the unit of the table."""
 
-_COUNTED = ("params", "params_mib", "macs_g")
-
-_NOT_COUNTED = ("vae", "text_encoder")
-"""Parts that papers leave out when they count a latent diffusion model."""
+_COUNTED = ("params", "macs_g")
 
 Describe = Callable[[Sequence[str], Sequence[str], tuple[int, int]], dict[str, Any]]
 
@@ -65,14 +62,8 @@ def measure_costs(
 
 
 def _figures(described: Mapping[str, Any]) -> dict[str, float]:
-    parts = {name: part["params"] for name, part in described.get("parts", {}).items()}
     net = described.get("params")
-    whole = sum(number for name, number in parts.items() if name not in _NOT_COUNTED)
-    figures = {
-        "params": net / 1e6 if net is not None else None,
-        "params_mib": whole / 2**20 if whole else None,
-        "macs_g": described.get("macs_g"),
-    }
+    figures = {"params": net / 1e6 if net is not None else None, "macs_g": described.get("macs_g")}
     return {name: float(value) for name, value in figures.items() if value is not None}
 
 

@@ -19,7 +19,7 @@ _KEYS = (
     "table", "printed", "title", "protocol", "metrics", "costs", "test_sets", "methods", "reads", "outside",
     "tolerances", "mismatches",
 )  # fmt: skip
-_SET_KEYS = ("name", "printed", "scale", "configs", "root", "arguments", "lacks")
+_SET_KEYS = ("name", "printed", "scale", "configs", "root", "arguments", "lacks", "note")
 _METHOD_KEYS = ("name", "printed", "variant", "configs", "weights", "arguments", "lacks", "trial")
 _REMEDY = "compare with a table of srbench list tables"
 
@@ -71,8 +71,8 @@ def _table(held: Mapping[str, Any]) -> TableSpec:
     sets = tuple(_set(entry) for entry in _list(held, "test_sets"))
     methods = tuple(_method(entry) for entry in _list(held, "methods"))
     costs, outside = _costs(held), _texts(held, "outside")
-    if not methods or not (sets or costs):
-        raise InputError("it needs methods, and test_sets or costs")
+    if not methods or not (sets or costs or outside):
+        raise InputError("it needs methods, and test_sets, costs or what is measured outside")
     reads = _texts(held, "reads")
     for metric in reads:
         if metric not in metrics:
@@ -101,7 +101,8 @@ def _set(entry: Any) -> SetSpec:
     scale = entry.get("scale", 4)
     if not isinstance(scale, int) or isinstance(scale, bool) or scale < 1:
         raise InputError(f"the scale of {name} must be a whole number, not {scale!r}")
-    return SetSpec(name, _text(entry, "printed", name), scale, configs, root, _arguments(entry), lacks)
+    note = _text(entry, "note", "")
+    return SetSpec(name, _text(entry, "printed", name), scale, configs, root, _arguments(entry), lacks, note)
 
 
 def _method(entry: Any) -> MethodSpec:

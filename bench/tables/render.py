@@ -13,6 +13,7 @@ from srbench.naming import printable
 from srbench.published import Reported
 from srbench.records.codec import guarded
 from srbench.tables.plan import BETWEEN_REASONS, Plan
+from srbench.tables.spec import RANGES
 from srbench.tables.values import Value
 
 COLUMNS = (
@@ -117,7 +118,8 @@ def blocks(plan: Plan, values: Sequence[Value]) -> Iterator[tuple[str, list[str]
         for v in here:
             label = f"{v.method} {v.variant}".strip()
             rows.setdefault((v.method, v.variant), [label]).extend(_shown(v))
-        yield (f"{test_set} ×{scale}" if test_set else "Costs"), head, list(rows.values())
+        other = "Ranges" if all(c.startswith(RANGES) for c in plan.spec.costs.values()) else "Costs"
+        yield (f"{test_set} ×{scale}" if test_set else other), head, list(rows.values())
 
 
 def _shown(v: Value) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-COSTS = ("params", "params_mib", "macs_g", "seconds", "steps")
+COSTS = ("params", "macs_g", "seconds", "steps")
 """What a table can say of a method beside scores.
 
 What ``srbench describe`` counts: ``params`` (10^6) and ``macs_g`` (10^9 multiply-adds at 256x256 lq) of the network
-that makes sr, ``params_mib`` (2^20) of all parts but autoencoder and text encoder. ``seconds`` per image are those of
-the method's records; ``steps`` stand in its config, and are 1 where it has none.
+that makes sr. ``seconds`` per image are those of the method's records; ``steps`` stand in its config, and are 1 where
+it has none.
 """
 
 RANGES = "ranges."
@@ -29,6 +29,7 @@ class SetSpec:
         root: folder of the set's files below ``--data``; None for data that need no folder.
         arguments: what ``srbench test`` gets on top, dotted key -> value.
         lacks: why it cannot run; empty when it can.
+        note: how these images differ from the paper's; the numbers stand beside each other and prove nothing.
     """
 
     name: str
@@ -38,6 +39,7 @@ class SetSpec:
     root: str | None
     arguments: Mapping[str, str]
     lacks: str
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ class Value:
         status: of the cell.
         remark: why it is not measured, or what its note says.
         trial: part of it ran on random weights.
+        other_images: it was measured on other images than the paper's.
     """
 
     test_set: str
@@ -44,6 +45,7 @@ class Value:
     status: str
     remark: str = ""
     trial: bool = False
+    other_images: bool = False
 
     @property
     def inferred(self) -> bool:
@@ -69,7 +71,13 @@ class Value:
         return not (result.ci_low - half <= number <= result.ci_high + half)
 
 
-def table_values(plan: Plan, numbers: Sequence[Reported], costs: Costs, why: Mapping[str, str]) -> list[Value]:
+def table_values(
+    plan: Plan,
+    numbers: Sequence[Reported],
+    costs: Costs,
+    why: Mapping[str, str],
+    outside: Mapping[tuple[str, str, str], float] | None = None,
+) -> list[Value]:
     """Every value of the table, by test set, then method, then metric; costs come first.
 
     Args:
@@ -77,10 +85,11 @@ def table_values(plan: Plan, numbers: Sequence[Reported], costs: Costs, why: Map
         numbers: what the paper printed, of any table.
         costs: what was counted.
         why: printed method -> why nothing was counted.
+        outside: (printed method, variant, printed metric) -> what somebody else's program measured.
     """
     spec = plan.spec
     mine = [n for n in numbers if (n.paper, n.table) == (spec.paper, spec.table)]
-    found = [*_cost_values(plan, mine, costs, why), *_outside_values(plan, mine)]
+    found = [*_cost_values(plan, mine, costs, why), *_outside_values(plan, mine, outside or {})]
     for test_set in spec.test_sets:
         for cell in plan.cells:
             if cell.test_set is test_set:
@@ -108,12 +117,19 @@ def _no_cost(method: MethodSpec, kind: str) -> str:
     return "not counted: the network is somebody else's program, or lies in its checkpoint"
 
 
-def _outside_values(plan: Plan, numbers: Sequence[Reported]) -> Iterator[Value]:
+def _outside_values(
+    plan: Plan, numbers: Sequence[Reported], measured: Mapping[tuple[str, str, str], float]
+) -> Iterator[Value]:
     for metric, reason in plan.spec.outside.items():
         for number in numbers:
             if number.metric == metric and number.value:
                 place = (number.test_set, number.scale or 0, number.method, number.variant)
-                yield Value(*place, metric, None, number, "cannot run", reason)
+                figure = measured.get((number.method, number.variant, metric))
+                if figure is None:
+                    yield Value(*place, metric, None, number, "cannot run", reason)
+                else:
+                    result = MetricResult(figure, 1, None, None, True, "outside")
+                    yield Value(*place, metric, result, number, "recorded", "measured outside srbench")
 
 
 def _value(cell: Cell, metric: str, numbers: Sequence[Reported], reads: Mapping[str, str]) -> Value:
@@ -130,9 +146,10 @@ def _value(cell: Cell, metric: str, numbers: Sequence[Reported], reads: Mapping[
     remark, trial = cell.reason, cell.entry is not None and is_trial(cell.entry)
     if cell.entry is not None:
         missing = result.missing if result is not None else f"{metric} is not in the record"
-        remark = missing or BETWEEN_REASONS.join(_MARKS[mark] for mark in cell.entry.record.marks)
+        notes = [*(_MARKS[mark] for mark in cell.entry.record.marks), *([test_set.note] if test_set.note else [])]
+        remark = missing or BETWEEN_REASONS.join(notes)
     place = (test_set.printed, test_set.scale, method.printed, method.variant)
-    return Value(*place, metric, result, printed, cell.state, remark, trial)
+    return Value(*place, metric, result, printed, cell.state, remark, trial, bool(test_set.note))
 
 
 def _named(metric: str) -> Callable[[Reported], bool]:
