@@ -19,6 +19,7 @@ MAKES = {
     "deedsr_val": "DIV2K-Val of DeeDSR: 3000 random 512 crops, the degradation it trains with",
     "deedsr_levels": "the light, medium and heavy group of DeeDSR's Table 6, on the same 512 crops",
     "deedsr_v2": "DIV2K-Val-V2 of DeeDSR: 3000 crops with the degradation written as text",
+    "cassr_pairs": "training pairs of CasSR's second stage: random 512 crops, Real-ESRGAN's degradation",
     "cassr_div2k": "DIV2K-val of CasSR: whole images, Real-ESRGAN's degradation",
 }
 """What can be made: name and what it is. A literal, so that it can be read without running anything."""

@@ -87,12 +87,19 @@ def _cassr_div2k() -> Spec:
     return Spec("cassr_div2k", parts, "CasSR; Real-ESRGAN, arXiv 2107.10833")
 
 
+def _cassr_pairs() -> Spec:
+    # The paper degrades while it trains, but its references are sampled, so pairs are kept. How many is OURS.
+    parts = (Part("lq", "cassr_{of}_pairs", RealESRGAN(sharpen="lq", crop=None)),)
+    return Spec("cassr_pairs", parts, "CasSR; Real-ESRGAN, arXiv 2107.10833", crop=512, crops=20000)
+
+
 _SPECS: dict[str, Callable[[], Spec]] = {
     "div2k_levels": _div2k_levels,
     "deedsr_val": _deedsr_val,
     "deedsr_levels": _deedsr_levels,
     "deedsr_v2": _deedsr_v2,
     "cassr_div2k": _cassr_div2k,
+    "cassr_pairs": _cassr_pairs,
 }
 
 

@@ -79,6 +79,11 @@ _SMALL_DEEDSR = [
     *("--model.init_args.allow_random_backbones", "true", "--model.init_args.learner", "null"),
     *("--model.init_args.size", "tiny", "--model.init_args.short_side", "64", "--model.init_args.steps", "2"),
 ]
+_SMALL_CASSR = [
+    *("--model.init_args.allow_random_backbones", "true", "--model.init_args.size", "tiny"),
+    *("--model.init_args.short_side", "64", "--model.init_args.steps", "2"),
+]
+_ACTIVATES = "--model.init_args.reference_model.init_args"
 TRIALS = {
     "methods/dacesr/1_ree.yaml": [*_TRIAL_REE, f"{_TRIAL_DEGRADATION}.path", "chosen.json"],
     "methods/dacesr/dape.yaml": [*_TRIAL_REE, f"{_TRIAL_DEGRADATION}.crop", "128"],
@@ -99,6 +104,19 @@ TRIALS = {
         *_SMALL_DEEDSR,
     ],
     "methods/deedsr/test.yaml": _SMALL_DEEDSR,
+    "methods/cassr/1_activation.yaml": [
+        *_SMALL_CASSR,
+        *("--data.init_args.patch_size", "64", f"{_TRIAL_DEGRADATION}.crop", "128"),
+    ],
+    "methods/cassr/2_cassr.yaml": [  # behind three zero-initialised layers nothing would learn in two steps
+        *(*_SMALL_CASSR, "--model.init_args.zero_init", "false", "--data.init_args.patch_size", "64"),
+        *("--model.init_args.reference", "external", "--model.init_args.reference_model", "Bicubic"),
+    ],
+    "methods/cassr/test.yaml": [
+        *(*_SMALL_CASSR, "--model.init_args.weights", "null", f"{_ACTIVATES}.weights", "null"),
+        *(f"{_ACTIVATES}.size", "tiny", f"{_ACTIVATES}.allow_random_backbones", "true"),
+        *(f"{_ACTIVATES}.short_side", "64", f"{_ACTIVATES}.steps", "2"),
+    ],
     "methods/deedsr/1_learner.yaml": [
         *("--model.init_args.preset", "small", "--model.init_args.channels", "16", "--model.init_args.queue", "8"),
         *(f"{_TRIAL_DEGRADATION}.crop", "128"),
