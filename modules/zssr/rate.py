@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from scipy.stats import linregress
 
+from srbench.errors import InputError
+
 
 @dataclass(frozen=True)
 class RateRule:
@@ -18,7 +20,10 @@ class RateRule:
         end: learning stops when it is below.
         every: iterations between two looks at the curve.
         least: iterations between two drops, and the stretch of the curve a line is fitted to.
-        ratio: how many times its standard error the line's slope must fall by.
+        ratio: a line goes on falling if this many times its slope exceeds the slope's standard error.
+
+    Raises:
+        InputError: a number is out of range.
     """
 
     start: float = 1e-3
@@ -27,6 +32,14 @@ class RateRule:
     every: int = 60
     least: int = 256
     ratio: float = 1.5
+
+    def __post_init__(self) -> None:
+        if not (self.start > 0 and self.drop > 1 and self.every > 0 and self.least > 0 and self.ratio > 0):
+            raise InputError(
+                f"{self} is impossible",
+                where="model.init_args.rate",
+                remedy="use a drop above 1 and other numbers above 0",
+            )
 
 
 RATES = RateRule()
@@ -44,7 +57,7 @@ def stalled(curve: Sequence[tuple[int, float]], ratio: float) -> bool:
         True too for a curve that is level all along, such as that of a constant image.
     """
     line = linregress([at for at, _ in curve], [error for _, error in curve])
-    return bool(-ratio * line.slope <= line.stderr)
+    return not -ratio * line.slope > line.stderr  # of a level curve SciPy's standard error is not a number
 
 
 @dataclass

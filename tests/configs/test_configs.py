@@ -84,7 +84,10 @@ _SMALL_CASSR = [
     *("--model.init_args.short_side", "64", "--model.init_args.steps", "2"),
 ]
 _ACTIVATES = "--model.init_args.reference_model.init_args"
+_FEW_STEPS = ["--model.init_args.iterations", "3"]
 TRIALS = {
+    **{f"methods/zssr/{name}.yaml": _FEW_STEPS for name in ("test", "gradual", "real")},
+    "methods/zssr/kernel.yaml": [*_FEW_STEPS, "--model.init_args.kernel", "one/baby.png"],
     "methods/dacesr/1_ree.yaml": [*_TRIAL_REE, f"{_TRIAL_DEGRADATION}.path", "chosen.json"],
     "methods/dacesr/dape.yaml": [*_TRIAL_REE, f"{_TRIAL_DEGRADATION}.crop", "128"],
     "methods/dacesr/dape_ft1.yaml": [*_TRIAL_REE, f"{_TRIAL_DEGRADATION}.path", "chosen.json"],
@@ -110,7 +113,7 @@ TRIALS = {
     ],
     "methods/cassr/2_cassr.yaml": [  # behind three zero-initialised layers nothing would learn in two steps
         *(*_SMALL_CASSR, "--model.init_args.zero_init", "false", "--data.init_args.patch_size", "64"),
-        *("--model.init_args.reference", "external", "--model.init_args.reference_model", "Bicubic"),
+        *("--model.init_args.reference", "external", "--model.init_args.reference_model", "srbench.modules.Bicubic"),
     ],
     "methods/cassr/test.yaml": [
         *(*_SMALL_CASSR, "--model.init_args.weights", "null", f"{_ACTIVATES}.weights", "null"),
