@@ -48,6 +48,8 @@ class Benchmark(Callback):
         cache: take scores of the same pixels from the user's cache and put new ones there.
         batch: images of one size that a metric's network takes together; None takes one on a CPU and eight on an
             accelerator.
+        repeats: how many draws of a stochastic method ``srbench test`` scores, each with its own record; tables show
+            their mean, and the spread between them.
 
     Attributes:
         checkpoint: the file given as ``ckpt_path``, whose hash goes into the record; whoever calls ``trainer.test``
@@ -66,7 +68,10 @@ class Benchmark(Callback):
         strict: bool = False,
         cache: bool = True,
         batch: int | None = None,
+        repeats: int = 1,
     ) -> None:
+        if repeats < 1:
+            raise InputError(f"{repeats} repeats are impossible", where="benchmark.repeats", remedy="use 1 or more")
         if threads is not None and threads < 1:
             raise InputError(f"{threads} threads are impossible", where="benchmark.threads", remedy="use 1 or more")
         if save_images < -1:
@@ -84,6 +89,7 @@ class Benchmark(Callback):
         self.strict = strict
         self.cache = cache
         self.batch = batch
+        self.repeats = repeats
         self.checkpoint: Path | None = None
         self.records: list[RunRecord] = []
         self._scorer: Scorer | None = None
@@ -261,12 +267,13 @@ class Benchmark(Callback):
     def _subject(self, module: SRModule, *, untrained: bool) -> Subject:
         config = {k: v for k, v in dict(module.hparams).items() if k not in ("_instantiator", *module.unhashed)}
         config |= {"scale": module.scale, "tile": module.tile}
-        if module.stochastic:
-            config["seed"] = run_seed()
         # Lightning restores the checkpoint over the module's weights, but tells no callback which file it is.
         weights = module.weights_sha256 if self.checkpoint is None else file_sha256(self.checkpoint)
         if weights is None and any(True for _ in module.parameters()):
             config["state"] = state_sha256(module)  # no file says which weights these are
+        drawn_from = config_hash(config) if module.stochastic else None
+        if module.stochastic:
+            config |= {"seed": run_seed(), "repeat": module.repeat}
         learned = () if self.checkpoint is None else checkpoint_marks(self.checkpoint)
         marks = tuple(dict.fromkeys([*module.marks, *learned, *(["random_backbones"] if untrained else [])]))
         return Subject(
@@ -276,6 +283,8 @@ class Benchmark(Callback):
             config_sha256=config_hash(config),
             weights_sha256=weights,
             marks=marks,
+            draw=module.repeat if module.stochastic else None,
+            drawn_from=drawn_from,
         )
 
     def _root(self, trainer: Trainer) -> Path:

@@ -215,6 +215,10 @@ class SRDataModule(LightningDataModule):
             raise unknown_name("test set", set_name, known)
         self._done.setdefault(set_name, set()).update(names)
 
+    def forget_done(self) -> None:
+        """All images of the test sets are to do again, for another draw of a stochastic method."""
+        self._done.clear()
+
     def train_dataloader(self) -> ResumableLoader:
         """Random patches, from the batch after the last one that the checkpoint has seen."""
         training = self._train if self._train is not None else self.training_set()

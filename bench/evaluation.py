@@ -43,6 +43,8 @@ class Subject:
         config_sha256: see :func:`config_hash`.
         weights_sha256: hash of the weights file, None when there is none.
         marks: why the row may not be ranked.
+        draw: which draw of a stochastic method it is; None for one that draws nothing.
+        drawn_from: see :class:`~srbench.records.RunRecord`.
     """
 
     method: str
@@ -51,6 +53,8 @@ class Subject:
     config_sha256: str
     weights_sha256: str | None
     marks: tuple[str, ...] = ()
+    draw: int | None = None
+    drawn_from: str | None = None
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
@@ -177,6 +181,8 @@ class Evaluation:
             date=now(),
             fingerprint=self.fingerprint,
             marks=self.subject.marks,
+            draw=self.subject.draw,
+            drawn_from=self.subject.drawn_from,
             notes=(*self.info.notes, *remarks(results, self.scorer), *_image_notes(ordered)),
         )
 

@@ -25,6 +25,7 @@ from srbench.datamodule import SRDataModule
 from srbench.errors import InputError
 from srbench.guards import Checkpoint, FiniteLoss, Interrupt
 from srbench.keys import check_keys, require
+from srbench.leaderboard import spreads
 from srbench.module import SRModule
 from srbench.processes import PeerLost, is_peer_lost
 from srbench.progress import Summary, progress_bar
@@ -138,6 +139,27 @@ class SRBenchCLI(LightningCLI):
             raise
         except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
             raise refused(error, see=f"srbench {self.invocation.subcommand} --help") from error
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Runs it; a test of several draws of a stochastic method is as many tests.
+
+        Raises:
+            InputError: several draws are asked for of a method that draws nothing.
+        """
+        benchmark = next(c for c in self.trainer.callbacks if isinstance(c, Benchmark))  # type: ignore[attr-defined]
+        repeats = benchmark.repeats if subcommand == "test" else 1
+        if repeats > 1 and not self.model.stochastic:
+            raise InputError(
+                f"{self.model.method} draws nothing: every repeat is the same",
+                where="benchmark.repeats",
+                remedy="leave it out",
+            )
+        for repeat in range(repeats):
+            self.model.repeat = repeat
+            self.datamodule.forget_done()
+            super()._run_subcommand(subcommand)
+        for line in spreads(benchmark.records):
+            print(line)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Adds the callbacks that every run has."""

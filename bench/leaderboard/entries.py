@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
 from srbench.errors import InputError
-from srbench.records import ImageRow, RunRecord, find_records, read_rows
+from srbench.leaderboard.draws import joined
+from srbench.leaderboard.entry import Entry
+from srbench.records import RunRecord, find_records, read_rows
 from srbench.records.codec import record_to_json
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A record with its rows.
-
-    Attributes:
-        record: what was measured.
-        rows: per image, sorted by name.
-        path: where the record lies; None for one that was never written. No table depends on it.
-    """
-
-    record: RunRecord
-    rows: Sequence[ImageRow]
-    path: Path | None = None
 
 
 def load_entries(dirs: Iterable[Path]) -> list[Entry]:
     """Every run below ``dirs``; of several records of the same run (equal fingerprints) the newest.
 
+    Draws of one stochastic method are one entry, see :func:`~srbench.leaderboard.draws.joined`.
     The same files under two names of test sets are two runs: tables ask for them by name.
 
     Raises:
@@ -40,7 +27,7 @@ def load_entries(dirs: Iterable[Path]) -> list[Entry]:
     newest: dict[tuple[str, str], tuple[Path, RunRecord]] = {}
     for path, record in sorted(found, key=lambda item: _age(item[1])):
         newest[record.fingerprint, record.test_set] = (path, record)
-    return [_entry(path, record) for path, record in newest.values()]
+    return joined([_entry(path, record) for path, record in newest.values()])
 
 
 def _age(record: RunRecord) -> tuple[datetime, str]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from srbench.leaderboard.entries import Entry
+from srbench.leaderboard.draws import SPREAD
+from srbench.leaderboard.entry import Entry
 from srbench.naming import unknown_name
 from srbench.records import ImageRow, RunRecord
 from srbench.statistics import FEWEST_IMAGES, Floats, tie_groups
@@ -259,12 +260,17 @@ def _ranked_apart(groups: Sequence[Group]) -> Iterable[str]:
 
 
 def _set_level_values(groups: Sequence[Group]) -> Iterable[str]:
-    """Of how many images and which crops a set's one value (FID) is; the records' notes start with its name."""
+    """What a value is of: images and crops of a set's one value (FID), draws of a stochastic method.
+
+    The records' notes start with the metric's name.
+    """
     for group in groups:
         for row in group.rows:
             for note in row.record.notes:
                 if any(note.startswith(f"{metric}: n=") for metric in row.record.metrics):
                     yield f"{group.title}: {note}."
+                elif group.metric is not None and note.startswith(f"{group.metric}: {SPREAD}"):
+                    yield f"{group.title}: {row.label}: {note}."
 
 
 def _missing_values(groups: Sequence[Group]) -> Iterable[str]:

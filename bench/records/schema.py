@@ -113,6 +113,8 @@ class RunRecord:
         marks: subset of ``MARKS``.
         notes: remarks on the run.
         fingerprint: ``run_fingerprint`` of the fields above that name the inputs.
+        draw: which of several draws of a stochastic method it is, from 0; None for one that draws nothing.
+        drawn_from: hash of the configuration without seed and draw: equal in all draws that belong together.
     """
 
     schema: int
@@ -140,6 +142,8 @@ class RunRecord:
     fingerprint: str
     marks: tuple[str, ...] = field(default_factory=tuple)
     notes: tuple[str, ...] = field(default_factory=tuple)
+    draw: int | None = None
+    drawn_from: str | None = None
 
 
 def run_fingerprint(

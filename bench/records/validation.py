@@ -108,9 +108,10 @@ def _text(label: str, text: str) -> None:
 
 
 def _hashes(record: RunRecord) -> None:
-    for label in ("config_sha256", "weights_sha256", "testset_fingerprint", "protocol_sha256", "fingerprint"):
+    optional = ("weights_sha256", "drawn_from")
+    for label in ("config_sha256", "testset_fingerprint", "protocol_sha256", "fingerprint", *optional):
         value = getattr(record, label)
-        if not (value is None and label == "weights_sha256") and not _HEX64.fullmatch(value):
+        if not (value is None and label in optional) and not _HEX64.fullmatch(value):
             raise InputError(f"{label} is not a sha256 of 64 hex digits")
     if record.fingerprint != fingerprint_of(record):
         raise InputError("the fingerprint is not the one of the record's own fields")
@@ -121,6 +122,8 @@ def _ranges(record: RunRecord) -> None:
         raise InputError(f"scale {record.scale} is outside 1..64")
     if not 0 <= record.n <= 10**7 or record.protocol_version < 1:
         raise InputError("n or protocol_version is out of range")
+    if (record.draw is None) != (record.drawn_from is None) or (record.draw or 0) < 0:
+        raise InputError("draw and drawn_from belong together, and draws count from 0")
     for label, value in vars(record.cost).items():
         if isinstance(value, int | float) and not (math.isfinite(value) and value >= 0):
             raise InputError(f"cost.{label} is {value}, not a finite number from 0 up")

@@ -204,3 +204,49 @@ def test_grey_images_become_rgb_and_the_record_says_so(run: Run, tests: list[str
 
 def _all(ran: Any) -> str:
     return ran.out + ran.err
+
+
+NOISY = """
+import torch
+from srbench.modules.fixed import FixedSR
+
+
+class Noisy(FixedSR):
+    \"\"\"Repeated pixels with drawn noise.\"\"\"
+
+    stochastic = True
+    needs_weights = False
+
+    def __init__(self, scale: int = 4):
+        super().__init__(scale=scale)
+        self.net = torch.nn.Identity()
+
+    def upscale(self, lq):
+        return lq.repeat_interleave(4, -1).repeat_interleave(4, -2)
+
+    def restore(self, batch):
+        sr = self.upscale(batch["lq"])
+        noise = [torch.randn(sr.shape[1:], generator=self.generator(name)) for name in batch["name"]]
+        return (sr + 0.1 * torch.stack(noise)).clamp(0, 1)
+"""
+
+
+def test_draws_of_a_stochastic_method_are_scored_apart_and_shown_as_one(
+    run: Run, tests: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "noisy_method.py").write_text(NOISY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    command = ["test", "--model", "noisy_method.Noisy", *tests, "--benchmark.out", "runs/a", "--benchmark.repeats"]
+    ran = run(*command, "2")
+    assert "Noisy on six x4, 2 draws: psnr_y219" in ran.out
+    first = {record.draw: record.metrics["psnr_y219"].mean for _, record in _records("runs/a")}
+    assert set(first) == {0, 1}
+    assert first[0] != first[1]
+    run(*command, "3")
+    again = {record.draw: record.metrics["psnr_y219"].mean for _, record in _records("runs/a")}
+    assert {0: again[0], 1: again[1]} == first, "a draw depends on seed, name and number alone"
+    assert len(again) == 3
+    [row] = csv.DictReader(io.StringIO(run("leaderboard", "--records", "runs/a", "--csv", "-").out))
+    assert float(row["psnr_y219"]) == pytest.approx(sum(filter(None, again.values())) / 3, abs=1e-3)
+    refused = run("test", "--model", "Bicubic", *tests, "--benchmark.repeats", "2", status=2).err
+    assert "Bicubic draws nothing: every repeat is the same" in refused
