@@ -87,6 +87,10 @@ _ACTIVATES = "--model.init_args.reference_model.init_args"
 _FEW_STEPS = ["--model.init_args.iterations", "3"]
 TRIALS = {
     **{f"methods/zssr/{name}.yaml": _FEW_STEPS for name in ("test", "gradual", "real")},
+    **{
+        f"methods/kernelgan/{name}.yaml": ["--model.init_args.upscaler.init_args.iterations", "3"]
+        for name in ("test", "real")
+    },
     "methods/zssr/kernel.yaml": [*_FEW_STEPS, "--model.init_args.kernel", "one/baby.png"],
     "methods/dacesr/1_ree.yaml": [*_TRIAL_REE, f"{_TRIAL_DEGRADATION}.path", "chosen.json"],
     "methods/dacesr/dape.yaml": [*_TRIAL_REE, f"{_TRIAL_DEGRADATION}.crop", "128"],
