@@ -1,5 +1,7 @@
 """When the learning rate falls, on curves made for it."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ def _drops(errors: dict[int, float], last: int, rule: RateRule = RATES) -> list[
     return drops
 
 
-def _curve(error: "np.ufunc", last: int) -> dict[int, float]:
+def _curve(error: Callable[[int], float], last: int) -> dict[int, float]:
     return {at: float(error(at)) for at in range(50, last + 1, 50)}
 
 
@@ -44,16 +46,16 @@ def test_the_verdict_is_polyfit_s() -> None:
 
 
 def test_while_the_error_falls_the_rate_stays() -> None:
-    assert _drops(_curve(lambda at: 1 / at, 3000), 3000) == []  # type: ignore[arg-type]
+    assert _drops(_curve(lambda at: 1 / at, 3000), 3000) == []
 
 
 def test_a_level_curve_drops_every_300_iterations() -> None:
     """Looks are every 60, drops at least 256 apart: 300, 600, 900."""
-    assert _drops(_curve(lambda at: 1.0, 1000), 1000) == [300, 600, 900]  # type: ignore[arg-type]
+    assert _drops(_curve(lambda at: 1.0, 1000), 1000) == [300, 600, 900]
 
 
 def test_it_drops_soon_after_the_curve_levels() -> None:
-    drops = _drops(_curve(lambda at: max(1.0, 3 - at / 500) + 0.01 * (at % 100 > 0), 1800), 1800)  # type: ignore[arg-type]
+    drops = _drops(_curve(lambda at: max(1.0, 3 - at / 500) + 0.01 * (at % 100 > 0), 1800), 1800)
     assert 1000 < drops[0] <= 1320
 
 

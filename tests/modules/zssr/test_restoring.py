@@ -10,7 +10,7 @@ from torch import Tensor
 
 from srbench.datamodules.degradations import imresize
 from srbench.datamodules.degradations.kernels import gaussian_kernel
-from srbench.images import luma_y219, read_image, to_tensor, to_uint8
+from srbench.images import Pixels, luma_y219, read_image, to_tensor, to_uint8
 from srbench.modules.zssr.fathers import turned
 from srbench.modules.zssr.geometry import shrinker
 from srbench.modules.zssr.net import ZSSRNet
@@ -94,6 +94,6 @@ def test_bicubic_butterfly_with_and_without_back_projection(shared: Path) -> Non
     assert to_tensor(gt).shape == better.shape[1:]
 
 
-def _psnr(sr: Tensor, gt: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> float:
+def _psnr(sr: Tensor, gt: Pixels) -> float:
     error = (luma_y219(to_uint8(sr[0])) - luma_y219(gt))[2:-2, 2:-2]
     return float(10 * np.log10(255**2 / np.mean(error**2)))

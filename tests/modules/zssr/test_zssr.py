@@ -138,9 +138,12 @@ def test_a_delta_kernel_shifts_nothing() -> None:
 
 def test_kernels_of_every_step_are_learned_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[float] = []
-    monkeypatch.setattr(
-        "srbench.modules.zssr.zssr.learn", lambda n, c, task, *r: seen.append(task.scale) or learning.Learned(0, None)
-    )
+
+    def noted(net: Any, correct: Any, task: learning.Task, *rest: Any) -> learning.Learned:
+        seen.append(task.scale)
+        return learning.Learned(0, None)
+
+    monkeypatch.setattr("srbench.modules.zssr.zssr.learn", noted)
     kernels = {4: torch.ones(5, 5), 2: torch.ones(3, 3)}
     sr = _small(scale=4).learn_known(_waves(12, 12), "a", torch.Generator(), kernels)
     assert sr.shape == (1, 3, 48, 48)
