@@ -94,7 +94,8 @@ class _Game:
     def __init__(self, search: Search, generator: torch.Generator, device: torch.device) -> None:
         self._search = search
         self._generator = generator
-        self.net, self._judge = (one.to(device).train() for one in _drawn(search, generator))
+        net, judge = _drawn(search, generator)
+        self.net, self._judge = net.to(device).train(), judge.to(device).train()
         self._constraints = Constraints(search, device)
         self._optimizers = [
             torch.optim.Adam(net.parameters(), lr=search.lr, betas=search.betas) for net in (self.net, self._judge)

@@ -35,8 +35,8 @@ class LinearGenerator(nn.Module):
                 for (inputs, outputs), side, stride in zip(pairwise(widths), sizes, strides, strict=True)
             )
         )
-        for layer in self.layers:
-            nn.init.xavier_normal_(layer.weight, gain)
+        for weight in self.layers.parameters():
+            nn.init.xavier_normal_(weight, gain)
 
     def kernel(self) -> Tensor:
         """The kernel (k,k) that all layers amount to, differentiable; ``conv2d`` correlates with it.
@@ -44,8 +44,8 @@ class LinearGenerator(nn.Module):
         Composed from the last layer towards the first, which keeps one output channel throughout. The stride belongs to
         the last layer, which is 1x1 as published; with a larger one the composition is the same.
         """
-        first, *rest = [layer.weight for layer in self.layers][::-1]
-        whole = first
+        first, *rest = reversed(list(self.layers.parameters()))
+        whole: Tensor = first
         for weight in rest:
             # whole (1,c,n,n) reads the c outputs of weight (c,d,m,m): the full convolution of both, (1,d,n+m-1,n+m-1).
             whole = F.conv_transpose2d(whole, weight)

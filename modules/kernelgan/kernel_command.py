@@ -78,9 +78,7 @@ def read_truth(path: Path, size: int) -> Kernel:
         InputError: it cannot be read, is no kernel, or does not fit.
     """
     try:
-        kernel = (
-            np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",", ndmin=2)
-        )
+        kernel = np.load(path) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",", ndmin=2)
     except (OSError, ValueError) as error:
         raise InputError(f"it cannot be read as a kernel ({error})", where=path, remedy="give .npy or .csv") from error
     kernel = np.asarray(kernel, dtype=np.float64)

@@ -88,9 +88,9 @@ def test_the_schedule() -> None:
         schedule.after(iteration, 9.0, 10.0)
         seen[iteration] = schedule.weights
     assert seen[199] == first
-    assert seen[200] == Weights(pytest.approx(0.05), 0.5, 0.5)  # type: ignore[arg-type]
+    assert seen[200] == Weights(pytest.approx(0.05), 0.5, 0.5)
     assert seen[399] == seen[200]
-    assert seen[400] == Weights(pytest.approx(5e-4), 0.5, 0.5, centre=1.0, sparsity=5.0)  # type: ignore[arg-type]
+    assert seen[400] == Weights(pytest.approx(5e-4), 0.5, 0.5, centre=1.0, sparsity=5.0)
     assert seen[600].bicubic == pytest.approx(5e-6)
     assert seen[1200].bicubic == pytest.approx(5e-6)
 

@@ -32,7 +32,7 @@ def test_the_generator_is_the_published_one(net: LinearGenerator) -> None:
 def test_the_kernel_is_the_response_of_the_layers_to_an_impulse(net: LinearGenerator) -> None:
     impulse = torch.zeros(1, 1, 25, 25)
     impulse[..., 12, 12] = 1
-    net.layers[-1].stride = (1, 1)
+    net.layers[-1].stride = (1, 1)  # type: ignore[assignment]
     response = net.layers(impulse)[0, 0].detach()
     assert torch.allclose(net.kernel(), response.flip(0, 1), atol=1e-6 * float(response.abs().max()))
 
