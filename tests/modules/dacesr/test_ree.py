@@ -295,6 +295,15 @@ def test_it_makes_no_sr() -> None:
         REE(**TRIAL).upscale(torch.zeros(1, 3, 8, 8))
 
 
+def test_it_represents_an_image_without_a_trainer() -> None:
+    """As ``srbench analyze degradation-space`` asks it."""
+    module = REE(**TRIAL)
+    module.setup("test")
+    lq, net = torch.rand(1, 3, 20, 30), module.eval().net
+    with torch.no_grad():
+        assert torch.equal(module.represent(lq), net.representation(net.prepared(lq)))
+
+
 def test_its_parts_are_described() -> None:
     parts = describe(["methods/dacesr/1_ree.yaml"], [], (256, 256))["parts"]
     assert parts == {

@@ -24,6 +24,7 @@ from srbench.cli import main
 from srbench.contracts import Batch
 from srbench.describe_command import describe
 from srbench.errors import InputError
+from srbench.findings import read_csv
 from srbench.modules.deedsr import DeeDSRLearner
 from srbench.modules.deedsr.contrast import quadrant_pair
 from srbench.modules.deedsr.learner import DegradationLearner, load_learner
@@ -159,6 +160,13 @@ def test_it_makes_no_sr() -> None:
         _module().upscale(torch.zeros(1, 3, 8, 8))
 
 
+def test_its_representation_is_the_encoders_without_the_head() -> None:
+    module, lq = _module().eval(), torch.rand(2, 3, 40, 36)
+    with torch.no_grad():
+        assert torch.equal(module.represent(lq), module.net(lq))
+    assert module.represent(lq).shape == (2, 32)
+
+
 # ------------------------------------------------------------------------------------------------------ shipped config
 
 
@@ -253,6 +261,16 @@ def test_stage_2_takes_the_encoder_from_the_run(fit: Run) -> None:
     assert all(torch.equal(v, state[f"net.{k}"]) for k, v in learner.state_dict().items())
 
 
+def test_its_vectors_are_analyzed(fit: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    fit("run", 1)
+    given = ["--hr", "gt", "--images", "4", "--side", "96", "--steps", "5", "--ckpt_path", "run/checkpoints/last.ckpt"]
+    sizes = ["--model.init_args.channels", "8", "--model.init_args.queue", "16"]
+    assert main(["analyze", "degradation-space", *CONFIGS, *sizes, *given]) == 0, capsys.readouterr().err
+    assert "12 vectors of 32 numbers" in capsys.readouterr().out
+    [row] = read_csv(Path("runs/analyze/degradation-space/separation.csv"))
+    assert (row["method"], row["marks"], row["images"]) == ("DeeDSR-small", "", "4")
+
+
 def test_log_and_validation(fit: Run) -> None:
     fit("run", 2, "--data.init_args.val_gt", "held", "--trainer.val_check_interval", "1")
     with Path("run/logs/version_0/metrics.csv").open() as file:
@@ -264,7 +282,9 @@ def test_log_and_validation(fit: Run) -> None:
 
 
 def test_mixed_precision_trains(fit: Run) -> None:
-    fit("run", 2, "--trainer.precision", "bf16-mixed")
+    """Of quadrants large enough: on 1x1 maps torch gives bfloat16 weights of stride 2 random gradients (CPU, 2.15)."""
+    large = ["--data.init_args.patch_size", "256", "--data.init_args.degradation.init_args.crop", "256"]
+    fit("run", 2, "--trainer.precision", "bf16-mixed", *large)
     state = _last("run")["state_dict"]
     assert all(v.dtype in (torch.float32, torch.int64) and bool(torch.isfinite(v).all()) for v in state.values())
     torch.testing.assert_close(state["queue.keys"].norm(dim=1), torch.ones(16))
