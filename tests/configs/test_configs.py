@@ -83,7 +83,12 @@ _SMALL_CASSR = [
     *("--model.init_args.allow_random_backbones", "true", "--model.init_args.size", "tiny"),
     *("--model.init_args.short_side", "64", "--model.init_args.steps", "2"),
 ]
-_ACTIVATES = "--model.init_args.reference_model.init_args"
+_TINY_ACTIVATION = json.dumps(
+    {
+        "class_path": "srbench.modules.CasSRActivation",
+        "init_args": {"size": "tiny", "allow_random_backbones": True, "short_side": 64, "steps": 2, "weights": None},
+    }
+)
 _FEW_STEPS = ["--model.init_args.iterations", "3"]
 TRIALS = {
     **{f"methods/zssr/{name}.yaml": _FEW_STEPS for name in ("test", "gradual", "real")},
@@ -116,13 +121,12 @@ TRIALS = {
         *("--data.init_args.patch_size", "64", f"{_TRIAL_DEGRADATION}.crop", "128"),
     ],
     "methods/cassr/2_cassr.yaml": [  # behind three zero-initialised layers nothing would learn in two steps
-        *(*_SMALL_CASSR, "--model.init_args.zero_init", "false", "--data.init_args.patch_size", "64"),
+        *(*_SMALL_CASSR, "--model.init_args.zero_init", "false", "--data.init_args.patch_size", "128"),
         *("--model.init_args.reference", "external", "--model.init_args.reference_model", "srbench.modules.Bicubic"),
     ],
     "methods/cassr/test.yaml": [
-        *(*_SMALL_CASSR, "--model.init_args.weights", "null", f"{_ACTIVATES}.weights", "null"),
-        *(f"{_ACTIVATES}.size", "tiny", f"{_ACTIVATES}.allow_random_backbones", "true"),
-        *(f"{_ACTIVATES}.short_side", "64", f"{_ACTIVATES}.steps", "2"),
+        *(*_SMALL_CASSR, "--model.init_args.weights", "null"),
+        *("--model.init_args.reference_model", _TINY_ACTIVATION),
     ],
     "methods/deedsr/1_learner.yaml": [
         *("--model.init_args.preset", "small", "--model.init_args.channels", "16", "--model.init_args.queue", "8"),
