@@ -107,7 +107,7 @@ class DeeDSR(LatentSR):
         self.modulators = Modulators(self.unet, sizes.out_channels, held.hidden) if local else None
         if self.modulators is not None:
             self.modulators.attach(self.unet)
-        self.prompt = prompt
+        self.prompt, self.context = prompt, context
         self.texts = None if prompt == "image" else sd.TextPrompts(family, size, tokenizer)
         self._said = [""]
         self.name = safe_name(name or "DeeDSR", kind="method name")
@@ -162,11 +162,11 @@ class DeeDSR(LatentSR):
         return load_state(path, key=self.weights_key, part="")
 
     def _take(self, official: Official, path: str | Path) -> None:
-        if self.learner is None or self.modulators is None or self.prompt != "image":
+        if self.learner is None or self.modulators is None or self.context != 512:
             raise InputError(
-                "it is a whole DeeDSR, and this is a variant of Table 3",
+                "it is a whole DeeDSR, and this is a variant of it",
                 where=path,
-                remedy="leave model.init_args.aware, local and prompt at their defaults",
+                remedy="leave model.init_args.aware, local, prompt and context at their defaults",
             )
         sd.fill(dict(self.unet.named_parameters()), official.unet, where=path)
         sd.fill(dict(self.vae.net.named_parameters()), official.vae, where=path)

@@ -26,6 +26,17 @@ def _modulated(unet: nn.Module) -> Modulators:
     return modulators
 
 
+def _layer(modulators: Modulators, name: str) -> Modulator:
+    layer = modulators[name]
+    assert isinstance(layer, Modulator)
+    return layer
+
+
+def _bias(conv: nn.Conv2d, value: float) -> None:
+    assert conv.bias is not None
+    nn.init.constant_(conv.bias, value)
+
+
 def _local(seed: int = 0) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(seed)
     return tuple(torch.randn(1, FEATURES, 16 >> i, 16 >> i, generator=generator) for i in range(4))
@@ -65,7 +76,7 @@ def test_at_the_start_the_unet_is_unchanged_bit_for_bit(unet: nn.Module) -> None
     modulators.local = _local()
     assert torch.equal(_noise(unet), plain)
     with torch.no_grad():
-        nn.init.normal_(modulators["mid_block-resnets-0"].gamma.weight)
+        nn.init.normal_(_layer(modulators, "mid_block-resnets-0").gamma.weight)
         assert not torch.equal(_noise(unet), plain)
 
 
@@ -83,12 +94,13 @@ def test_the_branch_is_scaled_and_shifted_before_the_skip_is_added() -> None:
 
 def test_it_acts_behind_the_second_convolution(unet: nn.Module) -> None:
     modulators, site = _modulated(unet), next(sites(unet))
-    modulators.local, held = _local(), {}
+    modulators.local = _local()
+    held: dict[str, Tensor] = {}
     site.block.register_forward_hook(lambda _, given, out: held.update(skip=given[0], out=out))
     with torch.no_grad():
-        layer = modulators["down_blocks-0-resnets-0"]
-        nn.init.constant_(layer.gamma.bias, -1.0)
-        nn.init.constant_(layer.beta.bias, 0.25)
+        layer = _layer(modulators, "down_blocks-0-resnets-0")
+        _bias(layer.gamma, -1.0)
+        _bias(layer.beta, 0.25)
         _noise(unet)
     assert torch.equal(held["out"], held["skip"] + 0.25)  # the branch times 1 - 1, plus beta, and the skip
 
