@@ -166,7 +166,7 @@ def test_the_base_is_loaded_by_the_names_from_before_a_method_wrapped_it(tmp_pat
     unet.save_pretrained(tmp_path / "unet")
     sd.make_vae("tiny").save_pretrained(tmp_path / "vae")  # type: ignore[operator]
     method = PlainLatent(**{**TINY, "allow_random_backbones": False, "base": str(tmp_path)})
-    method.unet.mid_block = torch.nn.Sequential(method.unet.mid_block)  # type: ignore[assignment]
+    method.unet.mid_block = torch.nn.Sequential(method.unet.get_submodule("mid_block"))
     method.prepare()
     assert method.marks == ()
     expected = unet.state_dict()["mid_block.resnets.0.conv1.weight"]

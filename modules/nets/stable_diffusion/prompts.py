@@ -24,7 +24,7 @@ LENGTH = 77
 _VOCABULARY = 49408
 _TINY_VOCABULARY = 600
 _REMEMBERED = 32
-_CLIP = "openai/clip-vit-large-patch14"
+_VOCAB, _MERGES = "clip_vocab", "clip_merges"
 
 Tokenise = Callable[[str], list[int]]
 
@@ -37,7 +37,7 @@ class TextPrompts(nn.Module):
     Args:
         family: ``sd15`` (CLIP ViT-L/14) or ``sd21`` (OpenCLIP ViT-H/14 up to its last layer but one).
         size: ``tiny`` is for tests and trials.
-        tokenizer: folder with ``vocab.json`` and ``merges.txt``; None takes the base's own, or a hub cache's.
+        tokenizer: folder with ``vocab.json`` and ``merges.txt``; None takes the base's own, or the catalogue's.
     """
 
     def __init__(self, family: str, size: str = "full", tokenizer: str | None = None) -> None:
@@ -74,16 +74,16 @@ class TextPrompts(nn.Module):
         net = self.encoder.net
         named = {n: t for n, t in net.state_dict(keep_vars=True).items() if "position_ids" not in n}
         fill(named, base.text(net), where=base.place)
-        folder = next((place for place in self._places(base) if (place / "vocab.json").is_file()), None)
+        folder = next((place for place in self._places(base) if _whole(place)), None)
         if folder is not None:
             self.tokenise = _clip_tokeniser(folder, family_info(self.family).pad)
         elif module.allow_random_backbones:
             module.stamp("random_backbones")
         else:
             raise InputError(
-                "it has no tokenizer (vocab.json and merges.txt), and the hub's cache has none either",
+                f"it has no tokenizer (vocab.json, merges.txt), nor has {weight_files.own_folder()} or the hub's cache",
                 where=base.place,
-                remedy=f"huggingface-cli download {_CLIP} vocab.json merges.txt, or give a folder that has tokenizer/",
+                remedy=f"srbench weights fetch {_VOCAB} {_MERGES} --trust, or give a folder that has tokenizer/",
             )
 
     def embed(self, prompts: Sequence[str]) -> Tensor:
@@ -120,9 +120,11 @@ class TextPrompts(nn.Module):
         if self.folder is not None:
             yield self.folder
         yield base.place / "tokenizer"
-        for repository, below in ((family_info(self.family).mirror, "tokenizer"), (_CLIP, ".")):
-            held = weight_files.hub_cache() / f"models--{repository.replace('/', '--')}" / "snapshots"
-            yield from (snapshot / below for snapshot in sorted(held.glob("*")))
+        held = weight_files.hub_cache() / f"models--{family_info(self.family).mirror.replace('/', '--')}" / "snapshots"
+        yield from (snapshot / "tokenizer" for snapshot in sorted(held.glob("*")))
+        catalogued = weight_files.locate(_VOCAB)
+        if catalogued is not None:
+            yield catalogued.parent
 
 
 def _make_encoder(family: str, size: str) -> nn.Module:
@@ -154,6 +156,10 @@ def _clip_tokeniser(folder: Path, pad: str) -> Tokenise:
         return [*ids, tokenizer.eos_token_id if filling is None else filling]
 
     return tokenise
+
+
+def _whole(folder: Path) -> bool:
+    return all((folder / file).is_file() for file in ("vocab.json", "merges.txt"))
 
 
 def _stand_in(vocabulary: int) -> Tokenise:

@@ -81,7 +81,8 @@ def test_decoded_tiles_show_no_seam(vae: nn.Module) -> None:
 
 @pytest.mark.parametrize("format", [torch.float16, torch.bfloat16])
 def test_half_precision_is_near_and_remarks_nothing(format: torch.dtype) -> None:
-    codec, remarks = Codec("tiny"), []
+    codec = Codec("tiny")
+    remarks: list[str] = []
     full = codec.encode(_image(), _generators()[0], remarks.append)
     codec.use(format)
     assert next(codec.net.parameters()).dtype == format
@@ -122,7 +123,7 @@ def test_only_what_works_is_on_the_accelerator(monkeypatch: pytest.MonkeyPatch) 
             super().__init__()
             self.name = name
 
-        def _apply(self, fn: object, recurse: bool = True) -> "Watched":  # type: ignore[override]
+        def _apply(self, fn: object, recurse: bool = True) -> "Watched":
             assert callable(fn)
             moves.append((self.name, fn(torch.zeros(1)).device.type))
             return self

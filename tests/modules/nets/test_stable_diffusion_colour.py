@@ -60,7 +60,7 @@ def test_wavelet_level_by_level(pair: tuple[Tensor, Tensor]) -> None:
 def test_equal_colours_change_nothing(pair: tuple[Tensor, Tensor]) -> None:
     sr, like = pair
     for name in ("none", "adain", "wavelet"):
-        torch.testing.assert_close(sd.corrected(sr, sr, name), sr, atol=1e-6, rtol=1e-6)  # type: ignore[arg-type]
+        torch.testing.assert_close(sd.corrected(sr, sr, name), sr, atol=1e-6, rtol=1e-6)
     assert sd.corrected(sr, like, "none") is sr
 
 

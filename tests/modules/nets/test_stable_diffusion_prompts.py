@@ -85,12 +85,13 @@ def test_without_a_tokenizer_it_says_how_to_get_one(
     tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("SRBENCH_WEIGHTS", str(tmp_path / "weights"))
     _with_encoder(tokenizer.parent, "sd15")
     held = tmp_path / "hub" / "models--openai--clip-vit-large-patch14" / "snapshots" / "abc"
     held.parent.mkdir(parents=True)
     tokenizer.rename(tmp_path / "elsewhere")
     base = sd.Base(tmp_path / "base")
-    with pytest.raises(InputError, match=r"no tokenizer.*openai/clip-vit-large-patch14 vocab.json merges.txt"):
+    with pytest.raises(InputError, match=r"no tokenizer.*srbench weights fetch clip_vocab clip_merges --trust"):
         sd.TextPrompts("sd15", "tiny").load(_method(), base)
     method = _method(allowed=True)
     sd.TextPrompts("sd15", "tiny").load(method, base)
