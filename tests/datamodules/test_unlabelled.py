@@ -33,7 +33,7 @@ def _pairs(folder: Path) -> ImagePairs:
 
 def _data(folder: Path, *, split: int = 0, seed: int = 0, patch_size: int = 16) -> Unlabelled:
     sizes = {"batch_size": 2, "patch_size": patch_size, "samples_per_epoch": 6}
-    return Unlabelled(of=_pairs(folder), scale=2, split=split, seed=seed, **sizes)  # type: ignore[arg-type]
+    return Unlabelled(of=_pairs(folder), scale=2, split=split, seed=seed, **sizes)
 
 
 def test_batches_hold_lq_alone(folder: Path) -> None:

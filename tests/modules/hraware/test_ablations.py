@@ -16,7 +16,7 @@ from srbench.modules.adapted import AdaptedSR
 from srbench.modules.hraware import HRAwareFinetune, HRAwarePretrain
 from srbench.records import find_records
 
-SWITCHES = {
+SWITCHES: dict[str, dict[str, object]] = {
     "table2_none": {"use_s": False, "use_far": False},
     "table2_s": {"use_s": True, "use_far": False},
     "table2_far": {"use_s": False, "use_far": True},

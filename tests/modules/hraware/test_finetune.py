@@ -40,7 +40,7 @@ def _finetune(**more: Any) -> HRAwareFinetune:
     module = HRAwareFinetune(SRResNet(features=8, blocks=1), **SMALL, **{"far_encoder": "edsr", **more})
     module.prepare()
     module.fill()
-    module.log = lambda *_, **__: None  # type: ignore[method-assign,assignment]
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
     return module
 
 
