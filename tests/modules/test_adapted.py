@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from spandrel.architectures.ESRGAN import ESRGAN
 from torch import nn
 
 from srbench.build import build_model
@@ -323,3 +324,21 @@ def test_the_place_of_a_file_is_no_part_of_the_configuration(place: Path) -> Non
     assert module.weights == "base.pth"
     module.prepare()
     assert _equal(dict(module.parts()["net"].state_dict()), _base())
+
+
+def test_a_network_that_spandrel_builds_is_adapted_and_comes_back_from_its_checkpoint_alone(run: Run) -> None:
+    torch.manual_seed(0)
+    net = ESRGAN(num_filters=4, num_blocks=1, scale=4)
+    torch.save({"params_ema": net.state_dict()}, "gan.pth")
+    given = ["--model=darkening.Darker", "--model.init_args.model=srbench.modules.SpandrelSR"]
+    named = ["--model.init_args.model.init_args.scale=4", "--model.init_args.model.init_args.name=Tiny"]
+    steps = ["--trainer.max_steps=2", "--trainer.default_root_dir=run"]
+    decay = "--model.init_args.ema_decay=0.0"
+    run("fit", *given, *named, "--model.init_args.weights=gan.pth", decay, *RATE, *PAIRS, *steps)
+    Path("gan.pth").unlink()
+    state = _net(_checkpoint())
+    assert state.keys() == net.state_dict().keys()
+    assert all(not torch.equal(state[name], value) for name, value in net.state_dict().items() if "conv_last" in name)
+    run("test", "--ckpt_path=run/checkpoints/last.ckpt", *PAIRS, "--benchmark.out=records")
+    [(_, record)] = find_records([Path("records")])
+    assert (record.method, record.n) == ("Tiny-darker", 4)
