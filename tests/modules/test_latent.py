@@ -102,7 +102,7 @@ def test_a_larger_sample_has_no_seam_and_sees_nothing_larger_than_a_window() -> 
     borders = torch.zeros(47, dtype=torch.bool)
     borders[[edge - 1 for edge in range(8, 48, 8)]] = True
     assert across[borders].max() <= across[~borders].max()
-    assert (across[borders].mean() - across[~borders].mean()).abs() <= across[~borders].std()
+    assert across[borders].mean() <= across[~borders].mean() + across[~borders].std()
 
 
 @pytest.mark.parametrize(

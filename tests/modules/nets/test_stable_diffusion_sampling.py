@@ -14,6 +14,12 @@ from srbench.modules.nets.stable_diffusion.training import drawn_steps, sample_g
 SHAPE = (1, 4, 8, 8)
 
 
+@pytest.fixture(autouse=True)
+def _seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PL_GLOBAL_SEED", "0")
+    torch.manual_seed(0)
+
+
 class Recorded:
     """Predicts a constant and remembers at which steps it was asked."""
 
