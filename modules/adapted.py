@@ -52,8 +52,7 @@ class AdaptedSR(SRModule):
         monitor_mode: whether low (``min``) or high values of it are good.
         limit: a loss above so many times the largest of the first ten steps counts as diverging; None never.
         name: the row's name; None takes the adapted method's and the class's ``suffix``.
-        allow_random_backbones: let a random network be adapted where no ``weights`` are given, and random ones stand
-            in for what the objective needs; for tests and trials.
+        allow_random_backbones: random networks may stand in for absent ones, the adapted one too; for tests and trials.
         kwargs: see :class:`~srbench.module.SRModule`; a ``tile`` is the adapted method's.
 
     Raises:
@@ -219,7 +218,9 @@ class AdaptedSR(SRModule):
             InputError: there are no weights to adapt, they are not float32, or an oracle has nothing to look at.
         """
         warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")  # so it is meant
-        self._need_weights()
+        if self.weights is None and not self._restored:
+            self.given.need_leave(self.allow_random_backbones)
+            self.stamp("random_backbones")
         self.given.need_float32()
         self.train(self.training)
         self.averaged = WeightAverage(self._net, self.ema_decay, self._resumed)
@@ -243,14 +244,11 @@ class AdaptedSR(SRModule):
                 self.trainer.save_checkpoint(Path(folder) / "last.ckpt")
 
     def on_validation_epoch_start(self) -> None:
-        """Lightning's hook: the average is validated."""
+        """Lightning's hook: the average is validated; behind it training goes on with its own weights."""
         if self.averaged is not None:
             self.averaged.swap()
 
-    def on_validation_epoch_end(self) -> None:
-        """Lightning's hook: training goes on with its own weights."""
-        if self.averaged is not None:
-            self.averaged.swap()
+    on_validation_epoch_end = on_validation_epoch_start
 
     def on_validation_end(self) -> None:
         """Lightning's hook: the oracle compares; a look at all images before the first step is step 0 of the curve.
@@ -295,18 +293,6 @@ class AdaptedSR(SRModule):
         self._broken = False
         if self.trainer.is_global_zero:
             print(why)
-
-    def _need_weights(self) -> None:
-        if self._restored or self.weights is not None:
-            return
-        if self.net is None or not self.allow_random_backbones:
-            raise InputError(
-                f"there are no weights of {self.base.method} to adapt",
-                where="model.init_args.weights",
-                remedy="give its checkpoint, or adapt a random network with --model.init_args.allow_random_backbones "
-                "true for a trial",
-            )
-        self.stamp("random_backbones")
 
 
 def adam(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

@@ -81,6 +81,20 @@ class GivenMethod(Frozen):
             parameter.requires_grad_(name not in self.fixed)
         return net
 
+    def need_leave(self, random: bool) -> None:
+        """Refuses to adapt a network without weights, unless ``random`` ones are asked for.
+
+        Raises:
+            InputError: they are not, or the method has no network without a file.
+        """
+        if not (random and self.is_built):
+            raise InputError(
+                f"there are no weights of {self.method.method} to adapt",
+                where="model.init_args.weights",
+                remedy="give its checkpoint, or adapt a random network with --model.init_args.allow_random_backbones "
+                "true for a trial",
+            )
+
     def need_float32(self) -> None:
         """Refuses a network whose numbers are too coarse for steps of 1e-6.
 
