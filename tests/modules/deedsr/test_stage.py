@@ -124,6 +124,24 @@ def test_every_weight_that_may_learn_does_and_no_other(more: dict[str, Any]) -> 
         assert all(torch.equal(value, learner[name]) for name, value in held.items())
 
 
+def test_recomputed_blocks_are_modulated_too() -> None:
+    """Gradient checkpointing runs the UNet's blocks a second time, in the backward pass."""
+    grads = []
+    for checkpointing in (False, True):
+        stage = _stage(checkpointing=checkpointing).train()
+        assert stage.modulators is not None
+        for name, p in stage.modulators.named_parameters():
+            if ".shared." not in name:
+                torch.nn.init.normal_(p, std=0.02)
+        stage.training_step(_batch(9), 0).backward()
+        grads.append({name: p.grad for name, p in stage.named_parameters() if p.requires_grad})
+    for name, plain in grads[0].items():
+        again = grads[1][name]
+        assert plain is not None
+        assert again is not None
+        torch.testing.assert_close(again, plain, rtol=1e-3, atol=1e-6)
+
+
 def test_the_learner_stays_in_evaluation_mode() -> None:
     stage = _stage().train()
     assert stage.learner is not None
