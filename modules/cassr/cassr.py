@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srbench.contracts import Batch
+from srbench.errors import InputError
 from srbench.module import SRModule
 from srbench.modules.cassr.captions import captioning
 from srbench.modules.cassr.controls import Control, controls, copy_downward, make_controlnet
@@ -130,6 +131,12 @@ class CasSR(LatentSR):
         ):
             if value not in choices:
                 raise unknown_name(argument, value, choices, where=f"model.init_args.{argument}")
+        if plain_block and checkpointing:
+            raise InputError(
+                "recomputing the block without transformer would miss the attention behind it",
+                where="model.init_args.checkpointing",
+                remedy="set it or model.init_args.plain_block to false",
+            )
         check_attention(multi_attention, add_to_skips != "none", features == "after", zero_init)
         self.add_to_skips, self.features, self.unconditional = add_to_skips, features, unconditional
         self.name = safe_name(name, kind="method name")

@@ -110,9 +110,10 @@ class GuidedBlock(nn.Module):
         attention_mask: Tensor | None = None,
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
-        **unused: Any,
+        *unused: Any,
+        **named: Any,
     ) -> Tensor:
-        """As the stock block's, for tokens (B,N,C)."""
+        """As the stock block's, for tokens (B,N,C); what Stable Diffusion's blocks leave unused is so here."""
         block: Any = self.block
         tokens = hidden_states
         for step in self.order.split("_"):

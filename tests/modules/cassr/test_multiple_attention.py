@@ -64,7 +64,7 @@ def test_at_the_start_the_output_is_the_unets(unet: nn.Module, order: Order, pla
     assert float((guided - plain).detach().abs().max()) <= (0 if order == "ref_self_lq_text" else 1e-6)
     assert not any(isinstance(held, GuidedBlock) for held in unet.modules())
     guided.sum().backward()
-    outs = [layer.attention.to_out[0].weight for both in attention.layers.values() for layer in both.values()]  # type: ignore[operator, union-attr, index]
+    outs = [layer.attention.to_out[0].weight for both in attention.layers.values() for layer in both.values()]  # type: ignore[operator]
     assert len(outs) == (24 if plain_block else 18)
     assert all(bool(weight.grad.any()) for weight in outs)
 

@@ -51,7 +51,7 @@ def test_at_the_start_nothing_changes_and_after_a_step_it_does(unet: nn.Module, 
     with torch.no_grad():
         for parameter in tuners.parameters():
             if parameter.grad is not None:
-                parameter -= parameter.grad
+                parameter.sub_(parameter.grad)
     with edited_skips(unet, tuners, tuners.hints(image)):
         assert not torch.equal(unet(x, t, text).sample, plain)
     assert torch.equal(unet(x, t, text).sample, plain)  # and nothing stays hooked

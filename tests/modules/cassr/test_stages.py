@@ -83,7 +83,29 @@ def test_stage_2_trains_controlnet_and_attentions_alone() -> None:
     assert module.attentions is not None
     silent = [name for name, p in module.attentions.named_parameters() if p.grad is None or not bool(p.grad.any())]
     assert not [name for name in silent if "to_v" in name or "to_out" in name]
-    assert bool(module.controlnet.controlnet_cond_embedding.conv_out.weight.grad.any())  # type: ignore[union-attr, operator]
+    assert bool(module.controlnet.controlnet_cond_embedding.conv_out.weight.grad.any())
+
+
+def test_recomputing_blocks_changes_no_gradient() -> None:
+    grads = []
+    for checkpointing in (False, True):
+        module = cassr(checkpointing=checkpointing).train()
+        held = module.training_conditions(Batch(lq=picture(count=2), name=["a", "b"]), None)
+        x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+        module.predict_noise(x, torch.tensor([5, 900]), held).square().mean().backward()
+        grads.append([p.grad for p in module.parameters() if p.grad is not None])
+    assert len(grads[0]) == len(grads[1]) > 0
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*grads, strict=True))
+
+
+def test_half_precision_runs_with_every_part() -> None:
+    first = activation(half="bfloat16", tuner="controlnet")
+    module = cassr(half="bfloat16", slicing=True, plain_block=True, reference="controlnet", reference_model=first)
+    sr = module.restore(batch())
+    assert sr.shape == (1, 3, 64, 64)
+    assert bool(torch.isfinite(sr).all())
+    assert next(module.unet.parameters()).dtype == torch.bfloat16
+    assert next(module.controlnet.parameters()).dtype == torch.float32
 
 
 def test_attention_off_is_not_in_it() -> None:
@@ -190,6 +212,7 @@ def test_images_do_not_depend_on_their_company() -> None:
         ({"reference": "controlnet", "reference_model": "csc"}, "is not what CasSRActivation with tuner csc makes"),
         ({"reference": "scedt"}, "did you mean 'scedit'"),
         ({"add_to_skips": "both"}, "unknown add_to_skips 'both'"),
+        ({"plain_block": True, "checkpointing": True}, "would miss the attention"),
         ({"prompt_dropout": 2.0}, "a share of 2.0"),
         ({"captions": "a.csv", "captioner": "b"}, "not from both"),
     ],
@@ -215,7 +238,7 @@ def test_stage_1_refuses_what_never_sees_lq() -> None:
     with pytest.raises(InputError, match="never see lq"):
         CasSRActivation(**TINY, tuner="sc", start="noise")
     with pytest.raises(InputError, match="there is no tuner 'lora'"):
-        CasSRActivation(**TINY, tuner="lora")  # type: ignore[arg-type]
+        CasSRActivation(**TINY, tuner="lora")
 
 
 def test_the_opposite_of_a_batch_has_its_size() -> None:
