@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar, TypeVar
 
 import torch
-from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from tqdm import tqdm
 
@@ -59,5 +58,5 @@ class PerImageSR(SRModule):
 
     def steps(self, of: Sequence[Step], name: str) -> Iterator[Step]:
         """Goes through ``of`` and shows on the terminal how far the learning of image ``name`` is."""
-        hidden = rank_zero_only.rank != 0 or getattr(self._trainer, "progress_bar_callback", None) is None
+        hidden = self.global_rank != 0 or getattr(self._trainer, "progress_bar_callback", None) is None
         yield from tqdm(of, desc=name, leave=False, disable=hidden)

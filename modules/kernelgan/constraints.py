@@ -2,7 +2,7 @@
 
 The paper prints sums over the entries, the released settings are weights of means; the means are taken. The paper says
 that the boundary mask grows exponentially from the centre and names sparsity's exponent 1/2; the released values are a
-mask that is 0 inside and ``30 (1 - exp(-r^2/2k^2))`` on the two outer rings (recalled), and the exponent 0.2.
+mask that is 0 inside and ``30 (1 - exp(-r^2/2k^2))`` on the two outer rings, and the exponent 0.2.
 """
 
 from __future__ import annotations
@@ -47,18 +47,16 @@ class Schedule:
         self.near = False
         self.weights = Weights(search.bicubic, search.total, search.boundary)
 
-    def after(self, iteration: int, bicubic_loss: float, of_nothing: float) -> None:
+    def after(self, iteration: int, bicubic_loss: float) -> None:
         """Takes note of a finished iteration.
 
         Args:
             iteration: counted from 1.
             bicubic_loss: of its crop.
-            of_nothing: the same of a generator that makes 0.
         """
         search = self._search
         if not self.near:
-            near = bicubic_loss < min(search.bicubic_near, search.bicubic_share * of_nothing)
-            self._together = self._together + 1 if near else 0
+            self._together = self._together + 1 if bicubic_loss < search.bicubic_near else 0
             self.near = self._together >= search.bicubic_patience
             return
         if iteration % search.bicubic_every:
@@ -106,12 +104,10 @@ class Terms(NamedTuple):
     Attributes:
         loss: the weighted sum.
         bicubic: mean square difference to what bicubic shrinking makes, without weight.
-        nothing: the same of a generator that makes 0.
     """
 
     loss: Tensor
     bicubic: Tensor
-    nothing: Tensor
 
 
 class Constraints:
@@ -138,6 +134,8 @@ class Constraints:
         """
         weights = self.schedule.weights
         target = correlated(images, self._bicubic, STEP)
+        if self._search.bicubic_sum:
+            target = target.sum(1, keepdim=True).expand_as(shrunk)
         bicubic = F.mse_loss(shrunk, target)
         loss = (
             weights.bicubic * bicubic
@@ -148,4 +146,4 @@ class Constraints:
             loss = loss + weights.centre * centre_loss(kernel)
         if weights.sparsity:
             loss = loss + weights.sparsity * sparsity_loss(kernel, self._search.sparsity_power)
-        return Terms(loss, bicubic.detach(), target.square().mean())
+        return Terms(loss, bicubic.detach())

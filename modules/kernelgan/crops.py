@@ -21,7 +21,7 @@ class Crops:
         image: (1,3,h,w), sides of ``large`` or more.
         large: side of the generator's crops.
         small: side of the discriminator's.
-        steepest: quantile of the gradients that no gradient counts above.
+        steepest: quantile of the gradients above which they count, all alike.
     """
 
     def __init__(self, image: Tensor, large: int, small: int, steepest: float = 0.97) -> None:
@@ -43,13 +43,28 @@ class Crops:
             yield large, small
 
 
-def gradients(image: Tensor, steepest: float) -> Tensor:
-    """The length of the gradient of (1,3,h,w)'s mean over channels, at most its ``steepest`` quantile; (1,1,h,w)."""
-    down, right = torch.gradient(image.mean(1, keepdim=True), dim=(-2, -1))
-    length = torch.hypot(down, right)
+def gradients(image: Tensor, steepest: float, window: int = 5) -> Tensor:
+    """Where (1,3,h,w) is steep: (1,1,h,w), 0 where it is not.
+
+    Down, to the right and along the steepest direction, pixels above the ``steepest`` quantile count 1, weighted so
+    that each of the three holds as much in all, and the sum is blurred over ``window`` pixels.
+    """
+    grey = (image * image.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
+    down, right = torch.gradient(grey, dim=(-2, -1))
+    maps = [_steepest(one, steepest, window) for one in (down.abs(), right.abs(), torch.hypot(down, right))]
+    total = torch.stack([one / one.sum().clamp_min(1.0) for one in maps]).sum(0)
+    return F.avg_pool2d(total, window, 1, window // 2)
+
+
+def _steepest(length: Tensor, quantile: float, edge: int) -> Tensor:
+    """1 above the quantile of (1,1,h,w), 0 below and near the edge."""
+    inner = F.pad(length[..., edge:-edge, edge:-edge], (edge,) * 4)
     # Not torch.quantile, which refuses more than 16 million numbers.
-    bound = length.flatten().kthvalue(max(round(steepest * length.numel()), 1)).values
-    return length.clamp_max(bound)
+    bound = inner.flatten().kthvalue(max(round(quantile * inner.numel()), 1)).values
+    return (inner > bound).to(inner)
+
+
+_LUMA = (0.299, 0.587, 0.114)
 
 
 def held(map_: Tensor, side: int) -> Tensor:

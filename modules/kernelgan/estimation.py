@@ -80,12 +80,20 @@ def _unfit(image: Tensor, search: Search) -> str | None:
 def _played(image: Tensor, search: Search, generator: torch.Generator, progress: Progress) -> Kernel:
     """The generator's kernel after all iterations; not finite as soon as it is not."""
     game = _Game(search, generator, image.device)
-    crops = Crops(image * 2.0 - 1.0, search.crop, search.shrunk, search.steepest)
+    crops = Crops(_inner(image, search) * 2.0 - 1.0, search.crop, search.shrunk, search.steepest)
     pairs = crops.drawn(search.iterations, generator)
     for iteration, (large, small) in zip(progress(range(1, search.iterations + 1)), pairs, strict=True):
         if not game.step(iteration, large, small):
             break
     return np.asarray(game.net.kernel().detach().cpu().double().numpy())
+
+
+def _inner(image: Tensor, search: Search) -> Tensor:
+    """The image without its border, where it stays large enough."""
+    cut = 0 if search.real else search.border
+    if cut == 0 or min(image.shape[-2:]) - 2 * cut < search.crop:
+        return image
+    return image[..., cut:-cut, cut:-cut]
 
 
 class _Game:
@@ -120,7 +128,7 @@ class _Game:
         self._optimizers[1].step()
         for scheduler in self._schedulers:
             scheduler.step()
-        self._constraints.schedule.after(iteration, float(terms.bicubic), float(terms.nothing))
+        self._constraints.schedule.after(iteration, float(terms.bicubic))
         return math.isfinite(float(loss.detach()) + float(judges.detach()))
 
     def _judge_loss(self, small: Tensor, shrunk: Tensor) -> Tensor:

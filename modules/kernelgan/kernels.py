@@ -65,8 +65,8 @@ def finished(kernel: Kernel, *, keep: int, keep_ratio: float, scale: int = 2) ->
 
     Args:
         kernel: as the generator has it.
-        keep: which largest entry the threshold comes from, counted from 1.
-        keep_ratio: times that entry; what is not above is set to 0.
+        keep: the threshold comes from the entry behind so many larger ones.
+        keep_ratio: times that entry is taken off every entry, down to 0.
         scale: that the kernel shrinks by.
 
     Returns:
@@ -74,8 +74,8 @@ def finished(kernel: Kernel, *, keep: int, keep_ratio: float, scale: int = 2) ->
     """
     if not np.isfinite(kernel).all():
         return None
-    threshold = max(keep_ratio * float(np.sort(kernel, axis=None)[-keep]), 0.0)
-    kept = np.where(kernel > threshold, kernel, 0.0)
+    threshold = keep_ratio * float(np.sort(kernel, axis=None)[-min(keep + 1, kernel.size)])
+    kept = np.clip(kernel - max(threshold, 0.0), 0.0, None)
     if kept.sum() <= 0:
         return None
     return _centred(kept / kept.sum(), scale)

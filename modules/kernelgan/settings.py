@@ -22,9 +22,7 @@ class Search:
         crop: side of the generator's input in pixels; no image below it can be estimated.
         channels: of the generator's hidden layers.
         sizes: sides of its convolutions, odd; the kernel has ``1 + sum(side - 1)`` pixels a side, 13.
-        gain: of the Xavier normal initialisation of both networks; the paper does not say it, and 0.1 is recalled of
-            the released implementation. A generator that starts with 1 ends in kernels of scattered dots (measured: a
-            correlation of 0.20 with the truth where 0.3 has 0.89 and 0.1 has 0.84).
+        gain: of the Xavier normal initialisation of both networks, as released; the paper does not say it.
         judge_channels: of the discriminator's hidden layers.
         judge_size: side of the patches that it judges.
         judge_blocks: of its 1x1 convolutions with normalisation.
@@ -35,13 +33,15 @@ class Search:
         noise: standard deviation of the Gaussian noise on what the discriminator sees: 1/255 of [0,1] on the image's
             crops, and as much in [-1,1] on the generator's.
         real: the image has its own noise already: none is added to its crops.
-        steepest: gradients above this quantile count as this quantile where crops are drawn (recalled).
+        steepest: only gradients above this quantile count where crops are drawn, all of them alike.
+        border: pixels that are cut off every side of an image that is not ``real`` and large enough: where lq was made
+            by shrinking, its border is of other statistics.
         bicubic: weight of the likeness to bicubic shrinking at the start.
+        bicubic_sum: compare every channel with the sum of the three shrunk channels, as the released code does (its
+            bicubic kernel is spread over input channels), so that the generator starts towards three times the kernel.
+            ``bicubic_near`` only makes sense with it: of one channel alone, making nothing has a loss of about 0.4.
         bicubic_near: the generator is near enough once that loss is below this ...
-        bicubic_share: ... and below this share of the loss of a generator that makes nothing ...
-        bicubic_patience: ... for this many iterations together. The share is ours: making nothing has a loss of about
-            0.4 already (the mean square of an image in [-1,1]); the bicubic term then left before it had done anything,
-            and the kernel stayed at nothing or turned negative (three of three seeds on one photograph).
+        bicubic_patience: ... for this many iterations together.
         bicubic_every: from then on the weight falls after each so many iterations ...
         bicubic_factor: ... to this fraction of itself ...
         bicubic_least: ... but not below this.
@@ -52,7 +52,7 @@ class Search:
         centre: weight of the distance of the centre of mass from the centre, from then on.
         sparsity: weight of the mean of ``|k|^sparsity_power``, from then on.
         sparsity_power: the exponent (the paper prints 1/2).
-        keep: afterwards only entries above ``keep_ratio`` times the ``keep``-th largest are kept.
+        keep: afterwards ``keep_ratio`` times the entry behind the ``keep`` largest is taken off all, down to 0.
         keep_ratio: see ``keep``.
 
     Raises:
@@ -74,9 +74,10 @@ class Search:
     noise: float = 1 / 255
     real: bool = False
     steepest: float = 0.97
+    border: int = 10
     bicubic: float = 5.0
     bicubic_near: float = 0.4
-    bicubic_share: float = 0.5
+    bicubic_sum: bool = True
     bicubic_patience: int = 3
     bicubic_every: int = 200
     bicubic_factor: float = 0.01
@@ -133,6 +134,6 @@ _COUNTS = (
     "bicubic_every", "keep",
 )  # fmt: skip
 _WEIGHTS = (
-    "gain", "lr", "lr_factor", "noise", "steepest", "bicubic", "bicubic_near", "bicubic_share", "bicubic_factor",
+    "gain", "lr", "lr_factor", "noise", "steepest", "bicubic", "bicubic_near", "bicubic_factor",
     "bicubic_least", "total", "boundary", "boundary_scale", "settled", "centre", "sparsity", "sparsity_power",
 )  # fmt: skip

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from srbench.modules.kernelgan.crops import Crops, gradients, held, places_drawn
 from srbench.modules.kernelgan.discriminator import PatchJudge
-from srbench.modules.kernelgan.estimation import Estimate, estimate
+from srbench.modules.kernelgan.estimation import Estimate, _inner, estimate
 from srbench.modules.kernelgan.kernels import bicubic_kernel, centre_of_mass
 from srbench.modules.kernelgan.settings import Search
 
@@ -32,7 +32,7 @@ def _correlation(one: np.ndarray | None, other: np.ndarray) -> float:
 
 def test_a_short_run_moves_towards_the_truth(lq: Tensor, truth: np.ndarray) -> None:
     first = _estimate(lq, Search(iterations=1, channels=16, judge_channels=16, gain=0.5)).raw
-    later = _estimate(lq, Search(iterations=120, channels=16, judge_channels=16, gain=0.5)).raw
+    later = _estimate(lq, Search(iterations=120, channels=16, judge_channels=16, gain=0.5, bicubic_sum=False)).raw
     assert first is not None
     assert later is not None
     assert _correlation(first, truth) < 0.5
@@ -121,7 +121,7 @@ def test_crops_are_where_the_edges_are() -> None:
     pairs = list(Crops(image, 32, 12).drawn(30, generator))
     assert all(large.shape == (1, 3, 32, 32) and small.shape == (1, 3, 12, 12) for large, small in pairs)
     assert all(large.amax() > 0 for large, _ in pairs)
-    assert sum(bool(small.amax() > 0) for _, small in pairs) >= 25  # others lie beside the edge
+    assert sum(bool(small.amax() > 0) for _, small in pairs) >= 20  # others lie beside the edge
 
 
 def test_places_are_drawn_in_proportion() -> None:
@@ -133,15 +133,30 @@ def test_places_are_drawn_in_proportion() -> None:
     assert set(even) == {(0, 0), (0, 1), (1, 0), (1, 1)}
 
 
-def test_gradients_are_bounded_and_summed_over_the_crop() -> None:
-    image = torch.zeros(1, 3, 20, 20)
-    image[..., 10] = 1.0
-    lengths = gradients(image, 1.0)
-    assert lengths[0, 0, 5, 9] == lengths[0, 0, 5, 11] == 0.5
-    assert lengths[0, 0, 5, 10] == 0
-    assert gradients(image, 0.5).max() == 0
-    assert held(lengths, 4).shape == (17, 17)
-    assert held(lengths, 4)[3, 7] == pytest.approx(float(lengths[0, 0, 3:7, 7:11].mean()))
+def test_only_the_steepest_places_count_all_alike() -> None:
+    image = torch.zeros(1, 3, 40, 40)
+    image[..., 10, 12] = 0.5
+    image[..., 25:, 25:] = 1.0
+    steep = gradients(image, 0.9)
+    assert steep[0, 0, 25, 30] == pytest.approx(float(steep[0, 0, 30, 25])), "rows count as much as columns"
+    assert steep[0, 0, 10, 12] > 0
+    assert steep[0, 0, 18, 18] == 0
+    assert steep[..., :3, :].max() == 0, "the edge is left out"
+    assert torch.equal(gradients(3 * image, 0.9), steep), "how steep does not count"
+    assert gradients(torch.zeros(1, 3, 20, 20), 0.97).max() == 0
+
+
+def test_a_crop_holds_the_mean_of_its_map() -> None:
+    map_ = torch.rand(1, 1, 20, 20)
+    assert held(map_, 4).shape == (17, 17)
+    assert held(map_, 4)[3, 7] == pytest.approx(float(map_[0, 0, 3:7, 7:11].mean()))
+
+
+def test_borders_are_cut_off_images_that_were_made() -> None:
+    image = torch.rand(1, 3, 100, 90)
+    assert torch.equal(_inner(image, Search()), image[..., 10:-10, 10:-10])
+    assert _inner(image, Search(real=True)) is image
+    assert _inner(image[..., :80], Search()).shape[-1] == 80, "where too little is left, nothing is cut"
 
 
 def test_the_judge_sees_patches_of_seven() -> None:
