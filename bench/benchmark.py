@@ -17,6 +17,7 @@ from srbench.evaluation import Evaluation, Subject, config_hash
 from srbench.images import file_sha256, to_uint8, write_png
 from srbench.module import SRModule
 from srbench.naming import safe_name
+from srbench.predicted import image_path, made_earlier, note_maker
 from srbench.protocol import load_protocol
 from srbench.records import Cost, ImageRow, MetricResult, RunRecord
 from srbench.restorations import Waiting, restorations, rows_of
@@ -42,7 +43,7 @@ class Benchmark(Callback):
             page); -1 keeps all.
         threads: intra-op threads of each process while testing. Sums depend on it in their last digits, so it is
             recorded; None leaves torch's choice.
-        force: score again what has a record already.
+        force: score again what has a record already, make again what ``srbench predict`` has made.
         strict: refuse to start when a metric of the protocol cannot be computed here; without it the metric is missing
             from the record, with the reason.
         cache: take scores of the same pixels from the user's cache and put new ones there.
@@ -114,12 +115,10 @@ class Benchmark(Callback):
             # Images of a network in training never come back; only finished results are worth remembering.
             cache = open_cache() if self.cache and stage == "test" else None
             self._scorer = Scorer(self.protocol, str(trainer.strategy.root_device), cache=cache, batch=self.batch)
-        if stage != "test":
+        if stage not in ("test", "predict"):
             return
-        self._waiting = Waiting(self.scorer)
         module, data = _ours(trainer, pl_module)
         module.prepare()
-        self._check_metrics(trainer)
         untrained = _untrained(trainer, module) and self.checkpoint is None
         subject = self._subject(module, untrained=untrained)
         if "random_backbones" in subject.marks and trainer.is_global_zero:
@@ -131,12 +130,31 @@ class Benchmark(Callback):
         ]
         for found in self._evaluations:
             _same_scale(module, found.info)
+        if stage == "predict":
+            self._leave_out_predicted(trainer, data)
+            return
+        self._waiting = Waiting(self.scorer)
+        self._check_metrics(trainer)
         mine = [e.earlier() for e in self._evaluations] if trainer.is_global_zero else []
         self._earlier = trainer.strategy.broadcast(mine)
         for evaluation, done in zip(self._evaluations, self._earlier, strict=True):
             data.mark_done(evaluation.info.name, done.keys())
             if done and trainer.is_global_zero:
                 print(f"{evaluation.info.name}: {len(done)} of {evaluation.info.count} images scored already")
+
+    def _leave_out_predicted(self, trainer: Trainer, data: SRDataModule) -> None:
+        """Takes out of the loaders what a run of the same inputs has written, and says what writes the rest."""
+        mine: list[list[str]] = []
+        for evaluation, test_set in zip(self._evaluations, data.test_sets, strict=True):
+            folder = self._root(trainer) / _set_folder(evaluation.info)
+            if trainer.is_global_zero:
+                made = [] if self.force else made_earlier(folder, evaluation.fingerprint, test_set.names)
+                note_maker(folder, evaluation.fingerprint, evaluation.subject.method)
+                if made:
+                    print(f"{evaluation.info.name}: {len(made)} of {evaluation.info.count} images made already")
+                mine.append(made)
+        for evaluation, made in zip(self._evaluations, trainer.strategy.broadcast(mine), strict=True):
+            data.mark_done(evaluation.info.name, made)
 
     def on_test_batch_end(
         self,
@@ -253,7 +271,7 @@ class Benchmark(Callback):
         _, data = _ours(trainer, pl_module)
         folder = self._root(trainer) / _set_folder(data.test_sets[dataloader_idx].info)
         for i, name in enumerate(batch["name"]):
-            write_png(folder / f"{safe_name(name, kind='image name')}.png", to_uint8(outputs["sr"][i]))
+            write_png(image_path(folder, name), to_uint8(outputs["sr"][i]))
 
     # ------------------------------------------------------------------------------------------------------ the rest
 

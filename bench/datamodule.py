@@ -219,6 +219,11 @@ class SRDataModule(LightningDataModule):
         """All images of the test sets are to do again, for another draw of a stochastic method."""
         self._done.clear()
 
+    def left(self, test_set: TestSet) -> list[str]:
+        """Images of a test set that are not done, see :meth:`mark_done`, in its order; over all processes."""
+        done = self._done.get(test_set.name, ())
+        return [name for name in test_set.names if name not in done]
+
     def train_dataloader(self) -> ResumableLoader:
         """Random patches, from the batch after the last one that the checkpoint has seen."""
         training = self._train if self._train is not None else self.training_set()
@@ -290,8 +295,8 @@ class SRDataModule(LightningDataModule):
         return [self._evaluation_loader(s, self._done.get(s.name, ())) for s in self.test_sets]
 
     def predict_dataloader(self) -> list[Loader]:
-        """One loader per test set; every image goes to exactly one process."""
-        return [self._evaluation_loader(s) for s in self.test_sets]
+        """One loader per test set; every image that is not done goes to exactly one process."""
+        return [self._evaluation_loader(s, self._done.get(s.name, ())) for s in self.test_sets]
 
     def _evaluation_loader(self, test_set: TestSet, done: Collection[str] = ()) -> Loader:
         left = [i for i, name in enumerate(test_set.names) if name not in done]

@@ -171,6 +171,22 @@ def test_a_run_says_how_large_its_network_is(run: Run, training: list[str]) -> N
     assert "GPU available" not in ran.err
 
 
+def test_predict_goes_on_where_it_was_killed(run: Run, tests: list[str]) -> None:
+    command = ["predict", "--model", "Bicubic", *tests, "--benchmark.out", "out"]
+    run(*command)
+    images = sorted(Path("out/six_x4").glob("*.png"))
+    kept = images[1].read_bytes()
+    images[0].unlink()
+    images[1].write_bytes(b"of the same run, so it is not made again")
+    assert "six: 5 of 6 images made already" in run(*command).out
+    assert images[0].is_file()
+    assert images[1].read_bytes().startswith(b"of the same run")
+    other = run("predict", "--model", "Bicubic", "--model.border", "replicate", *tests, "--benchmark.out", "out").out
+    assert "made already" not in other, "another method, or another configuration, makes all of them"
+    run(*command, "--benchmark.force", "true")
+    assert images[1].read_bytes() == kept
+
+
 def test_predict_says_where_the_images_are(run: Run, tests: list[str]) -> None:
     assert "images: out/six_x4" in run("predict", "--model", "Bicubic", *tests, "--benchmark.out", "out").out
     assert len(list(Path("out/six_x4").glob("*.png"))) == 6
