@@ -6,6 +6,7 @@ image). A leaf: it imports nothing of the other rooms but srbench's errors and c
 
 from srbench.datamodules.degradations.bsrgan import BSRGAN, BSRGANRanges
 from srbench.datamodules.degradations.from_list import FromList, RecipeList, read_list
+from srbench.datamodules.degradations.gaussian import GaussianBlur
 from srbench.datamodules.degradations.imresize import imresize, modcrop
 from srbench.datamodules.degradations.presets import (
     DACESR,
@@ -29,6 +30,7 @@ __all__ = [
     "DeeDSRLevels",
     "Degraded",
     "FromList",
+    "GaussianBlur",
     "RealESRGAN",
     "Recipe",
     "RecipeList",

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from srbench.datamodules.degradations.imresize import imresize
 from srbench.datamodules.degradations.kernels import KernelSpec
+from srbench.datamodules.degradations.perturbed_blur import PerturbedBlur
 from srbench.datamodules.degradations.recipe import Recipe, apply_recipe
 from srbench.datamodules.degradations.steps import (
     STEPS,
@@ -38,6 +39,7 @@ EVERY: list[Step] = [
     Usm(),
     Usm(on_target=True, radius=21, weight=0.7, threshold=4.0),
     Blur(KernelSpec("aniso", 9, sigma_x=1.5, sigma_y=0.4, theta=0.3)),
+    PerturbedBlur(KernelSpec("aniso", 9, sigma_x=1.5, sigma_y=0.4, theta=0.3), 0.25, 7),
     Resize(20, 31, "bicubic"),
     Resize(32, 38, "area", 0.8),
     MatlabResize(0.25),
