@@ -54,7 +54,9 @@ class Card:
 
     @property
     def state(self) -> str:
-        """Whether its weights are here: ``none needed``, ``here``, ``missing: NAME``, or ``none published``."""
+        """Whether its weights are here: ``none needed``, ``here``, ``missing: NAME``, ``none published``, elsewhere."""
+        if self.route == "command":
+            return "with the authors' program"
         if not self.weights:
             return "none published" if self.params_m else "none needed"
         absent = [name for name in self.weights if weight_files.locate(name) is None]

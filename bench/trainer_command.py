@@ -10,6 +10,8 @@ from pathlib import Path
 from textwrap import fill
 
 from srbench.arguments import read
+from srbench.errors import InputError
+from srbench.permission import FLAG, commands
 
 _ABOUT = {
     "fit": "Trains a stage of a method. Checkpoints, the resolved config and the log go into the run folder.",
@@ -18,6 +20,9 @@ _ABOUT = {
     "killed goes on where it stopped when the same command is started again.",
     "predict": "Restores every image of the test sets and writes it as PNG.",
 }
+
+_PERMISSION = f"""  {FLAG}      let ExternalCommand start the program that its config names; no config can say this
+"""
 
 _PAGE = """usage: srbench {command} [--config NAME]... [--model CLASS] [--data CLASS] [--SECTION.KEY VALUE]...
 
@@ -31,7 +36,7 @@ what runs
   --data.KEY VALUE      its arguments; srbench {command} --data.help CLASS lists them
   --ckpt_path FILE      a checkpoint of srbench fit; `last` is the newest of the run folder
   --seed_everything N   of all generators (0)
-  --print_config        print the resolved configuration and stop
+{permission}  --print_config        print the resolved configuration and stop
 
 --benchmark.KEY VALUE
 {benchmark}
@@ -65,9 +70,14 @@ def run(argv: Sequence[str]) -> int:
     if "--help" in rest or "-h" in rest:
         print(page(command))
         return 0
-    invocation = read([command, *("--help" if token == "--help-all" else token for token in rest)])
+    allowed = FLAG in rest
+    if allowed and command == "fit":
+        raise InputError("training runs no programs of somebody else", where=FLAG, remedy="leave it out")
+    invocation = read([command, *("--help" if token == "--help-all" else token for token in rest if token != FLAG)])
     # Only now: a config that does not exist is told without waiting for torch.
-    status: int = import_module("srbench.trainer_cli").launch(invocation)
+    launch = import_module("srbench.trainer_cli").launch
+    with commands(allowed=allowed):
+        status: int = launch(invocation)
     return status
 
 
@@ -76,6 +86,7 @@ def page(command: str) -> str:
     return _PAGE.format(
         command=command,
         about=_ABOUT[command],
+        permission="" if command == "fit" else _PERMISSION,
         benchmark=_arguments("benchmark.py", "Benchmark"),
         checkpoint=f"--checkpoint.KEY VALUE\n{_arguments('guards.py', 'Checkpoint')}\n\n" if command == "fit" else "",
     )

@@ -25,10 +25,12 @@ CONTRACTS = {
     "pairs",
     "findings",
     "torchscript",
+    "permission",
 }
 SHARED_PARTS = {"nets", "losses", "external"}
 TORCH_FREE = (
     "cli", "catalog", "list_command", "command_parser", "naming", "errors", "records", "leaderboard", "statistics",
+    "cards",
     "protocol", "metrics", "scoring", "score_command", "leaderboard_command", "report", "folders", "summary",
     "score_cache", "weight_files", "weight_fetch", "weight_archive", "weights_command", "published", "compare_command",
     "data_command", "comparison", "tables", "table_command", "pairs", "makers",

@@ -32,7 +32,10 @@ METHODS = config_names("methods")
 DATA = config_names("data")
 FITS = [name for name in METHODS if not name.endswith("/test.yaml") and "trainer" in load_stack([name])]
 SPANDREL = config_names("methods/spandrel")
-RUNNABLE = [name for name in METHODS if name not in (*FITS, *SPANDREL, "methods/image_folder/test.yaml")]
+COMMANDS = config_names("methods/command")
+"""Programs of other authors, in environments that are not here."""
+
+RUNNABLE = [name for name in METHODS if name not in (*FITS, *SPANDREL, *COMMANDS, "methods/image_folder/test.yaml")]
 RUNS = [name for name in config_names() if "/" not in name]
 """Configs that hold everything a run needs, such as demo.yaml."""
 
@@ -275,9 +278,9 @@ def test_no_kind_of_config_escapes_these_tests() -> None:
         "trials",
     )  # they have tests of their own
     elsewhere = [name for kind in kinds for name in config_names(kind)]
-    assert sorted([*FITS, *RUNNABLE, *SPANDREL, "methods/image_folder/test.yaml", *DATA, *RUNS, *elsewhere]) == (
-        config_names()
-    )
+    assert sorted(
+        [*FITS, *RUNNABLE, *SPANDREL, *COMMANDS, "methods/image_folder/test.yaml", *DATA, *RUNS, *elsewhere]
+    ) == (config_names())
     assert {name.split("/")[1] for name in FITS} >= {
         "bsrgan",
         "dvmsr",
@@ -472,6 +475,32 @@ def test_it_says_which_checkpoint_of_which_paper(name: str) -> None:
     text = find_config(name).read_text(encoding="utf-8")
     comment = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("#"))
     assert re.search(r"\(\w+ et al\. 20\d\d\): [\w+.-]+\.pth\b", comment)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_program_runs_with_permission_only_and_says_how_to_get_it(
+    run: Run, one: list[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    arguments = load_stack([name])["model"]["init_args"]
+    monkeypatch.delenv(arguments["home_variable"], raising=False)
+    command = ["test", "--config", name, *one, "--benchmark.out", "records"]
+    refused = _error(run(*command, status=2))
+    assert all(word in refused for word in ("conda", *arguments["command"][:2], "--allow-commands"))
+    missing = _error(run(*command, "--allow-commands", status=2))
+    assert "https://github.com/" in missing
+    assert arguments["home_variable"] in missing
+    assert not list(Path("records").rglob("record.json"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_program_is_told_where_images_lie_and_how_large_they_shall_be(name: str) -> None:
+    arguments = load_stack([name])["model"]["init_args"]
+    given = " ".join([*arguments["command"], arguments.get("working", "")])
+    assert all(word in given for word in ("{lq_dir}", "{out_dir}", "{scale}", "{seed}"))
+    text = find_config(name).read_text(encoding="utf-8")
+    assert "git clone https://github.com/" in text.partition("model:")[0]
+    assert re.search(r"Licence:\s", text)
+    assert re.search(r"commit [0-9a-f]{7}", text.replace("\n#", ""))
 
 
 # ---------------------------------------------------------------------------------------------------------- protocols

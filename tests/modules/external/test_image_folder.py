@@ -55,11 +55,11 @@ def test_an_own_suffix(tmp_path: Path) -> None:
 def test_the_folder_must_be_complete(folder: Path) -> None:
     module = attach(ImageFolder(root=str(folder), name="m"), sets(Own=["a", "b", "c"]))
     module.on_test_start()
-    module.check_complete(sets(Own=["a", "b", "c"]))
+    module.complete(sets(Own=["a", "b", "c"]))
     with pytest.raises(InputError, match="2 images are missing, the first is d"):
-        module.check_complete(sets(Own=["a", "b", "c", "d", "e"]))
+        module.complete(sets(Own=["a", "b", "c", "d", "e"]))
     with pytest.raises(InputError, match=r"1 images belong to no image of the set, the first is c\.png"):
-        module.check_complete(sets(Own=["a", "b"]))
+        module.complete(sets(Own=["a", "b"]))
 
 
 def test_a_folder_per_set(folder: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_folder_per_set(folder: Path) -> None:
 
 def test_one_folder_cannot_serve_a_name_of_two_sets(folder: Path) -> None:
     with pytest.raises(InputError, match="several sets have an image 'a'"):
-        ImageFolder(root=str(folder), name="m").check_complete(sets(First=["a", "b", "c"], Second=["a"]))
+        ImageFolder(root=str(folder), name="m").complete(sets(First=["a", "b", "c"], Second=["a"]))
 
 
 def test_another_size_is_refused(folder: Path) -> None:
