@@ -17,6 +17,7 @@ from srbench.modules.dasr.targets import degradation_target
 from srbench.modules.gan import AdversarialSR
 from srbench.modules.pixel import PixelSR
 from srbench.modules.whole_image import refuse_tiles
+from srbench.naming import safe_name
 from srbench.weights import load_state, load_strict
 
 PREDICTOR = "dasr_predictor"
@@ -39,6 +40,7 @@ class _Regressing(SRModule):
         blocks: residual blocks.
         experts: sets of filters in every convolution.
         allow_random_backbones: let a random predictor stand in where the released one is absent; the result is stamped.
+        name: the row's name; None takes ``DASR``.
         scale: 2, 3 or 4.
         kwargs: for the base class; ``tile`` is refused, as the predictor looks at the whole image.
 
@@ -55,6 +57,7 @@ class _Regressing(SRModule):
         blocks: int = 16,
         experts: int = 5,
         allow_random_backbones: bool = False,
+        name: str | None = None,
         scale: int = 4,
         **kwargs: Any,
     ) -> None:
@@ -63,10 +66,16 @@ class _Regressing(SRModule):
         # PixelSR or AdversarialSR, which come next in a stage's order of classes, take the network.
         super().__init__(net, *args, scale=scale, **kwargs)  # type: ignore[misc, arg-type]
         self.allow_random_backbones = allow_random_backbones
+        self.name = safe_name(name or "DASR", kind="method name")
         self.predictor = predictor
         self.regression_weight = regression_weight
         self._trains = False
         self._regression: Tensor | None = None
+
+    @property
+    def method(self) -> str:
+        """``name``, else ``DASR``."""
+        return self.name
 
     # ---------------------------------------------------------------------------------------------------------- loading
 
@@ -136,11 +145,6 @@ class DASRGAN(_Regressing, AdversarialSR):
     """DASR as released: L1, perceptual, adversarial and regression losses (section 3.3)."""
 
     stage = "gan"
-
-    @property
-    def method(self) -> str:
-        """``DASR``: the adversarial network is what the authors call so."""
-        return "DASR"
 
     def generator_losses(self, sr: Tensor, gt: Any) -> dict[str, Tensor]:
         """Those of the base class and ``l_regression``."""

@@ -15,6 +15,7 @@ from srbench.modules.kdsr.teacher import WholeImages, load_network
 from srbench.modules.nets.frozen import Frozen
 from srbench.modules.pixel import PixelSR
 from srbench.modules.stage_checkpoint import need_stage
+from srbench.naming import safe_name
 
 TEACHER = "methods/kdsr/1_teacher.yaml"
 
@@ -44,6 +45,7 @@ class _Taught(WholeImages):
         blocks: of the generator.
         encoder_blocks: of the encoder.
         allow_random_backbones: train against a random teacher where there is none; the result is stamped.
+        name: the row's name; None takes ``KDSR``.
         scale: 2, 3, 4 or 8.
         kwargs: for the base class; ``tile`` is refused.
     """
@@ -60,18 +62,25 @@ class _Taught(WholeImages):
         blocks: int = 42,
         encoder_blocks: int = 6,
         allow_random_backbones: bool = False,
+        name: str | None = None,
         scale: int = 4,
         **kwargs: Any,
     ) -> None:
         # PixelSR or AdversarialSR, behind WholeImages in a stage's order of classes, take the network.
         super().__init__(KDSRNet(scale, features, blocks, encoder_blocks), *args, scale=scale, **kwargs)
         self.allow_random_backbones = allow_random_backbones
+        self.name = safe_name(name or "KDSR", kind="method name")
         self.pretrained = pretrained
         self.distillation_weight = distillation_weight
         self.temperature = temperature
         self.sizes = (scale, features, blocks, encoder_blocks)
         self.teacher: Frozen | None = None
         self._distillation: Tensor | None = None
+
+    @property
+    def method(self) -> str:
+        """``name``, else ``KDSR``."""
+        return self.name
 
     def setup(self, stage: str) -> None:
         """Lightning's hook: to train, the teacher is there.
@@ -137,11 +146,6 @@ class KDSRGAN(_Taught, AdversarialSR):
 
     stage = "gan"
     unhashed = (*AdversarialSR.unhashed, "pretrained")  # type: ignore[assignment]
-
-    @property
-    def method(self) -> str:
-        """``KDSR``: the adversarial network is what is compared under this name."""
-        return "KDSR"
 
     def generator_losses(self, sr: Tensor, gt: Any) -> dict[str, Tensor]:
         """Those of the base class and ``l_kd``."""

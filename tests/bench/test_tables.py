@@ -372,7 +372,8 @@ def test_costs_are_counted_once(tmp_path: Path) -> None:
 
 def test_values_of_costs(tmp_path: Path) -> None:
     spec = load_table("dacesr/2")
-    plan = planned(spec, tmp_path)
+    bare = [dataclasses.replace(m, configs=()) if m.printed == "SwinIR" else m for m in spec.methods]
+    plan = planned(dataclasses.replace(spec, methods=tuple(bare)), tmp_path)
     numbers = load_published(["dacesr"], ROOT / "results" / "published")
     values = table_values(plan, numbers, {("Mamba-based", ""): {"params": 3.651159, "macs_g": 266.04}}, {})
     params, macs = (next(v for v in values if (v.method, v.metric) == ("Mamba-based", m)) for m in ("Params", "FLOPS"))
