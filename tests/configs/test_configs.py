@@ -93,12 +93,34 @@ _TINY_ACTIVATION = json.dumps(
     }
 )
 _FEW_STEPS = ["--model.init_args.iterations", "3"]
+_SMALL_SRTTA = [
+    *("--model.init_args.allow_random_backbones", "true", "--model.init_args.classifier_preset", "small"),
+    *("--model.init_args.clean_lq", "one", "--model.init_args.learning.iterations", "2"),
+    *("--model.init_args.learning.batch", "2", "--model.init_args.learning.patch", "16"),
+]
+_SRTTA_ON_SRRESNET = [
+    *(*_SMALL_SRTTA, "--model.init_args.known", "[blur, noise, jpeg]", "--model.init_args.model", _SMALL_SRRESNET),
+    *("--model.init_args.body", "[body]", "--model.init_args.tail", "conv_hr"),
+]
+_NARROW = ["--model.init_args.features", "8", "--model.init_args.blocks", "1"]
+_SMALL_DASR = [*_NARROW, "--model.init_args.experts", "2"]
+_SMALL_KDSR = [*_NARROW, "--model.init_args.encoder_blocks", "1"]
+_UNTAUGHT = ["--model.init_args.allow_random_backbones", "true", "--model.init_args.pretrained", "null"]
+_SMALL_DCLS = [*_NARROW, "--model.init_args.groups", "1", "--model.init_args.latent", "8"]
+DCLS_FITS = ("fit", "fit_setting2")
+_SMALL_CROP = [f"{_TRIAL_DEGRADATION}.crop", "128"]
 TRIALS = {
     **{f"methods/zssr/{name}.yaml": _FEW_STEPS for name in ("test", "gradual", "real")},
     **{
         f"methods/kernelgan/{name}.yaml": ["--model.init_args.upscaler.init_args.iterations", "3"]
         for name in ("test", "real")
     },
+    **{f"methods/srtta/{name}.yaml": _SMALL_SRTTA for name in ("test", "domain", "lifelong")},
+    **{f"methods/srtta/{name}.yaml": _SRTTA_ON_SRRESNET for name in ("realesrgan", "swinir")},
+    "methods/srtta/1_classifier.yaml": [
+        *("--model.init_args.allow_random_backbones", "true", "--model.init_args.preset", "small"),
+        *("--data.init_args.scale", "2"),
+    ],
     "methods/zssr/kernel.yaml": [*_FEW_STEPS, "--model.init_args.kernel", "one/baby.png"],
     "methods/dacesr/1_ree.yaml": [*_TRIAL_REE, f"{_TRIAL_DEGRADATION}.path", "chosen.json"],
     "methods/dacesr/dape.yaml": [*_TRIAL_REE, f"{_TRIAL_DEGRADATION}.crop", "128"],
@@ -110,6 +132,15 @@ TRIALS = {
     "methods/hraware/1_pretrain.yaml": [*_SMALL_RECONSTRUCTION, "--data.init_args.patch_size", "96"],
     "methods/lway/1_pretrain.yaml": _SMALL_RECONSTRUCTION,
     **dict.fromkeys(ADAPT, _ADAPTS_SRRESNET),
+    "methods/dasr/1_pixel.yaml": [*_SMALL_DASR, *_SMALL_CROP],
+    "methods/dasr/2_gan.yaml": [*_SMALL_DASR, *_SMALL_CROP, *TRIAL],
+    "methods/dasr/test.yaml": _SMALL_DASR,
+    "methods/kdsr/1_teacher.yaml": [*_SMALL_KDSR, *_SMALL_CROP],
+    "methods/kdsr/2_student.yaml": [*_SMALL_KDSR, *_SMALL_CROP, *_UNTAUGHT],
+    "methods/kdsr/3_gan.yaml": [*_SMALL_KDSR, *_SMALL_CROP, *_UNTAUGHT, *TRIAL],
+    "methods/kdsr/test.yaml": _SMALL_KDSR,
+    **{f"methods/dcls/{name}.yaml": [*_SMALL_DCLS, "--data.init_args.patch_size", "128"] for name in DCLS_FITS},
+    **{f"methods/dcls/{name}.yaml": _SMALL_DCLS for name in ("test", "setting2")},
     "methods/dvmsr/distil.yaml": [
         *("--model.init_args.allow_random_backbones", "true", "--model.init_args.teacher", "null"),
         *("--model.init_args.teacher_preset", "student"),
@@ -140,6 +171,11 @@ TRIALS = {
 
 LOSSES = {
     "methods/dvmsr/distil.yaml": 2,
+    "methods/dasr/1_pixel.yaml": 2,
+    "methods/dasr/2_gan.yaml": 6,
+    "methods/kdsr/2_student.yaml": 2,
+    "methods/kdsr/3_gan.yaml": 6,
+    **{f"methods/dcls/{name}.yaml": 2 for name in DCLS_FITS},
     "methods/hraware/1_pretrain.yaml": 3,
     "methods/lway/1_pretrain.yaml": 2,
     **{name: 2 if "/lway/" in name else 3 for name in ADAPT},
@@ -148,8 +184,8 @@ LOSSES = {
 """How many losses are logged, where it is neither one nor the five of a GAN stage."""
 
 
-LATENT = ("cassr", "deedsr")
-"""Methods that work on latents, for which an image has to have 64 pixels."""
+LARGER = ("cassr", "deedsr", "srtta")
+"""Methods for which an image has to have 64 pixels: on latents, or so that there is something to learn from."""
 
 
 class Ran(NamedTuple):
@@ -348,7 +384,7 @@ def _check_optimizer(optimizer: dict[str, Any], settings: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("name", RUNNABLE)
 def test_it_scores_an_image(run: Run, one: list[str], tmp_path: Path, name: str) -> None:
-    if name.split("/")[1] in LATENT:
+    if name.split("/")[1] in LARGER:
         for file in (tmp_path / "one").iterdir():
             with Image.open(file) as image:
                 image.resize((80, 96)).save(file)
