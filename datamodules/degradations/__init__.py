@@ -5,6 +5,7 @@ image). A leaf: it imports nothing of the other rooms but srbench's errors and c
 """
 
 from srbench.datamodules.degradations.bsrgan import BSRGAN, BSRGANRanges
+from srbench.datamodules.degradations.corruptions import CORRUPTIONS, Corruptions
 from srbench.datamodules.degradations.from_list import FromList, RecipeList, read_list
 from srbench.datamodules.degradations.gaussian import GaussianBlur
 from srbench.datamodules.degradations.imresize import imresize, modcrop
@@ -22,10 +23,12 @@ from srbench.datamodules.degradations.single import Single
 
 __all__ = [
     "BSRGAN",
+    "CORRUPTIONS",
     "DACESR",
     "DASR",
     "BSRGANRanges",
     "Bicubic",
+    "Corruptions",
     "DeeDSR",
     "DeeDSRLevels",
     "Degraded",

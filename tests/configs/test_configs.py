@@ -106,7 +106,19 @@ _NARROW = ["--model.init_args.features", "8", "--model.init_args.blocks", "1"]
 _SMALL_DASR = [*_NARROW, "--model.init_args.experts", "2"]
 _SMALL_KDSR = [*_NARROW, "--model.init_args.encoder_blocks", "1"]
 _UNTAUGHT = ["--model.init_args.allow_random_backbones", "true", "--model.init_args.pretrained", "null"]
-_SMALL_DCLS = [*_NARROW, "--model.init_args.groups", "1", "--model.init_args.latent", "8"]
+_SMALL_DCLS = [
+    *_NARROW,
+    "--model.init_args.features",
+    "16",
+    "--model.init_args.groups",
+    "1",
+    "--model.init_args.latent",
+    "8",
+]
+_TINY_LDM = [
+    *("--model.init_args.allow_random_backbones", "true", "--model.init_args.size", "tiny"),
+    *("--model.init_args.steps", "2"),
+]
 DCLS_FITS = ("fit", "fit_setting2")
 _SMALL_CROP = [f"{_TRIAL_DEGRADATION}.crop", "128"]
 TRIALS = {
@@ -150,6 +162,7 @@ TRIALS = {
         *_SMALL_DEEDSR,
     ],
     "methods/deedsr/test.yaml": _SMALL_DEEDSR,
+    "methods/ldm/test.yaml": _TINY_LDM,
     "methods/cassr/1_activation.yaml": [
         *_SMALL_CASSR,
         *("--data.init_args.patch_size", "64", f"{_TRIAL_DEGRADATION}.crop", "128"),
@@ -300,7 +313,7 @@ def test_its_first_line_says_what_it_is(name: str) -> None:
     text = find_config(name).read_text(encoding="utf-8")
     assert text.endswith("\n")
     assert "\t" not in text
-    assert text.startswith("name:" if name.startswith("protocols/") else "# ")
+    assert text.startswith("name:" if name.startswith(("protocols/", "cards/")) else "# ")
 
 
 def test_no_kind_of_config_escapes_these_tests() -> None:
