@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from srbench.errors import InputError
+from srbench.modules.external.cutting import Cutting
 from srbench.modules.external.padding import Kind, Padding
 from srbench.modules.fixed import FixedSR
 from srbench.naming import safe_name
@@ -36,11 +37,16 @@ class SpandrelSR(FixedSR):
         pad: ``auto`` follows the authors' script, see :data:`SCRIPTS`; or a rule of
             :class:`~srbench.modules.external.padding.Padding`.
         pad_multiple: what padded sides are divisible by; needed with ``multiple`` and ``flip_always``.
+        cut: side in lq pixels of the hard tiles that the authors' script cuts large images into, see
+            :class:`~srbench.modules.external.cutting.Cutting`; None never cuts. ``tile`` blends, no script does that.
+        cut_around: lq pixels that such a tile reads beyond.
+        cut_from: fewest lq pixels of an image that is cut.
         precision: the network's number format; sr is float32 in any case.
         kwargs: see :class:`~srbench.module.SRModule`.
 
     Raises:
-        InputError: ``pad`` and ``pad_multiple`` do not go together, or ``name`` cannot be a file's.
+        InputError: ``pad`` and ``pad_multiple``, or ``cut`` and ``tile``, do not go together, or ``name`` cannot be a
+            file's.
     """
 
     unhashed = ("weights", "published")
@@ -52,6 +58,9 @@ class SpandrelSR(FixedSR):
         published: str | None = None,
         pad: Literal["auto", "none", "multiple", "flip_always"] = "auto",
         pad_multiple: int | None = None,
+        cut: int | None = None,
+        cut_around: int = 0,
+        cut_from: int = 0,
         precision: Precision = "float32",
         **kwargs: Any,
     ) -> None:
@@ -62,6 +71,7 @@ class SpandrelSR(FixedSR):
         self.pad_multiple = pad_multiple
         self.dtype_of_net: torch.dtype = getattr(torch, precision)
         self.padding = Padding() if pad == "auto" else _given(pad, pad_multiple)
+        self.cutting = _cutting(cut, cut_around, cut_from, self.tile)
         self.net: nn.Module | None = None
 
     @property
@@ -130,9 +140,12 @@ class SpandrelSR(FixedSR):
 
     def upscale(self, lq: Tensor) -> Tensor:
         """Restores ``lq`` (B,3,h,w) in [0,1] to (B,3,s*h,s*w), clamped to [0,1]."""
-        net = self.parts()["net"]
-        sr = self.padding.around(net, lq.to(self.dtype_of_net), self.scale)
+        lq = lq.to(self.dtype_of_net)
+        sr = self._padded(lq) if self.cutting is None else self.cutting.around_each(self._padded, lq, self.scale)
         return sr.float().clamp(0.0, 1.0)
+
+    def _padded(self, lq: Tensor) -> Tensor:
+        return self.padding.around(self.parts()["net"], lq, self.scale)
 
 
 def describe_checkpoint(state: dict[str, Tensor], where: str | Path) -> Any:
@@ -183,6 +196,24 @@ def _given(kind: Kind, multiple: int | None) -> Padding:
             f"pad {kind} needs a multiple", where="model.init_args.pad_multiple", remedy="set it, e.g. to 8"
         )
     return Padding(kind, multiple)
+
+
+def _cutting(cut: int | None, around: int, least: int, tile: int | None) -> Cutting | None:
+    if cut is None:
+        return None
+    if tile is not None:
+        raise InputError(
+            f"tiles of {tile} that are blended and hard ones of {cut} exclude each other",
+            where="model.init_args.tile",
+            remedy="leave one out: --model.init_args.cut null, or --model.init_args.tile null",
+        )
+    if cut < 1 or around < 0:
+        raise InputError(
+            f"cut {cut} with {around} around is impossible",
+            where="model.init_args.cut",
+            remedy="use cut >= 1 and cut_around >= 0",
+        )
+    return Cutting(cut, around, least)
 
 
 def _check(found: Any, path: str | Path, scale: int, dtype: torch.dtype) -> None:
