@@ -103,6 +103,14 @@ class Base:
             state = self._part("text_encoder")
         return as_clip(state, encoder)
 
+    def part(self, name: str) -> dict[str, Tensor]:
+        """The tensors in one folder of diffusers' layout, attention under its present names.
+
+        Raises:
+            InputError: the folder is absent or damaged.
+        """
+        return modern_attention(self._part(name))
+
     def check_prediction(self) -> None:
         """Refuses a base that predicts v instead of the noise, as far as it says so.
 

@@ -98,6 +98,7 @@ def sample(
     settings: Sampling,
     *,
     shown: Callable[[list[int]], Iterable[int]] = iter,
+    scheduler: Any | None = None,
 ) -> Tensor:
     """Samples latents.
 
@@ -107,11 +108,12 @@ def sample(
         draw: standard normal (B,4,h,w); called once for the start and, with ``eta`` above 0, once in every step.
         settings: steps, start, eta.
         shown: goes through the steps, for a progress bar.
+        scheduler: a ``DDIMScheduler``; None takes Stable Diffusion's, of :func:`make_scheduler`.
 
     Returns:
         Scaled latents (B,4,h,w) float32.
     """
-    scheduler = make_scheduler()
+    scheduler = scheduler or make_scheduler()
     scheduler.set_timesteps(settings.steps)
     steps = scheduler.timesteps.tolist()
     x = draw()
