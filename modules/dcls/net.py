@@ -186,7 +186,7 @@ class DCLSNet(nn.Module):
         latent: numbers that the estimator's filters are made of.
 
     Raises:
-        InputError: another scale or side.
+        InputError: another scale or side, or fewer than 16 features.
     """
 
     def __init__(
@@ -198,6 +198,12 @@ class DCLSNet(nn.Module):
         if side not in FILTERS:
             known = ", ".join(map(str, FILTERS))
             raise InputError(f"DCLS has no kernel of {side}", where="model.init_args.side", remedy=f"use {known}")
+        if features < 16:
+            raise InputError(
+                f"{features} features leave none to a quarter of a quarter of them, which DCLS weighs channels by",
+                where="model.init_args.features",
+                remedy="use 16 or more",
+            )
         self.restorer = Restorer(scale, features, blocks, groups)
         self.estimator = Estimator(features, latent, side)
 
