@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from srbench.atomic import write_whole
 from srbench.errors import InputError
 from srbench.modules.external import program
 from srbench.modules.external.finished import lacking
@@ -111,12 +112,12 @@ class Runner:
             raise InputError(f"{self.name} is to run there, and there is no such folder", where=working)
         variables = self.environment.variables_for(places)
         print(f"{self.title}: {shlex.join(argv)}\n  runs in {working}; log: {log}", flush=True)
+        write_whole(start / "command.txt", f"{shlex.join(argv)}\nin {working}\n".encode())
         with tqdm(total=total, desc=self.name, unit="image", leave=False, disable=self.silent) as bar:
 
             def count() -> int:
                 made = len(self.starts.images(start))
-                bar.n = min(made, total)
-                bar.refresh()
+                bar.update(min(made, total) - bar.n)
                 return made
 
             return program.run(

@@ -1,8 +1,9 @@
 """The starts of a program on one test set: what each was given, what it made, and which of that passes.
 
 A folder holds ``lq/`` (every lq, written once) and ``start_001/``, ``start_002/``, each with ``lq/`` (the images that
-were missing then), ``out/``, ``log.txt``, ``start.json`` (written before the program runs) and ``ended.json`` (behind
-its end). Nothing is moved or deleted, so that a run killed at any moment leaves only what the next one can judge.
+were missing then), ``out/``, ``log.txt``, ``start.json`` (written before the program runs), ``command.txt`` and
+``ended.json`` (behind its end). Nothing is moved or deleted, so that a run killed at any moment leaves only what the
+next one can judge.
 """
 
 from __future__ import annotations
@@ -186,7 +187,7 @@ def _notes(given: Mapping[str, Any], ended: Mapping[str, Any] | None) -> tuple[s
     """What the record says of images of a start that was not the only one, or did not end well."""
     notes = [f"made by start {given['number']} of the program"] if given["number"] > 1 and given["of_many"] else []
     if ended is None:
-        notes.append("its program was killed later")
+        notes.append("the end of its program was not seen")
     elif ended["status"] != 0:
         notes.append(f"its program {ended['how']} later")
     return tuple(notes)
