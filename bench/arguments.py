@@ -44,6 +44,7 @@ def read(argv: Sequence[str]) -> Invocation:
     for section, room in ROOMS.items():
         rest = [_complete(token, before, section, room) for before, token in zip(["", *rest], rest, strict=False)]
     _refuse_loose_ends(rest)
+    stack, rest = with_deep_nulls(stack, rest)
     invocation = Invocation(subcommand, stack, rest)
     _settle_checkpoint(invocation)
     stack, rest = invocation.stack, invocation.rest
@@ -71,6 +72,29 @@ def class_path(name: str, room: str) -> str:
     if "." not in name or prefix == f"srbench.{room}":
         raise unknown_name("model class" if room == "modules" else "data class", last, known)
     return name  # a class of the user's own, or one by its full path
+
+
+def with_deep_nulls(stack: dict[str, Any], rest: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Moves every ``null`` for an argument of a class within a class from the command line into the stack.
+
+    jsonargparse (4.53) reads the value once per class around it and hands on the text of what it has read: a null would
+    arrive as the word None. Where the stack does not name the class, the argument stays where it is.
+    """
+    out: list[str] = []
+    for before, token in zip(["", *rest], rest, strict=False):
+        key, equals, value = token.partition("=") if token.startswith("--") else (before, "", token)
+        *parents, name = key.removeprefix("--").split(".")
+        named = value_of(stack, [], ".".join([*parents[:-1], "class_path"]))
+        if value != "null" or parents.count("init_args") < 2 or named is None:
+            out.append(token)
+            continue
+        if not equals:
+            out.pop()
+        below: dict[str, Any] = {name: None}
+        for part in reversed(parents):
+            below = {part: below}
+        stack = overlay(stack, below)
+    return stack, out
 
 
 def value_of(stack: dict[str, Any], rest: Sequence[str], key: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import jsonargparse
 
+from srbench.arguments import with_deep_nulls
 from srbench.module import SRModule
 from srbench.rejection import refused
 
@@ -24,6 +25,7 @@ def build_model(config: Mapping[str, Any], arguments: Sequence[str] = ()) -> SRM
     """
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(SRModule, "model", required=True)
+    config, arguments = with_deep_nulls(dict(config), arguments)
     section = config.get("model")
     below = [f"--model={json.dumps(section)}"] if section is not None else []
     try:

@@ -36,6 +36,33 @@ def test_a_class_of_the_users_own_is_left_alone() -> None:
     assert read(["test", "--model", "mine.Net"]).rest == ["--model", "mine.Net"]
 
 
+NESTED = """
+model:
+  class_path: srbench.modules.CasSR
+  init_args:
+    reference_model: {class_path: srbench.modules.CasSRActivation, init_args: {weights: a.ckpt, steps: 5}}
+"""
+
+
+@pytest.mark.parametrize("spelt", [" ", "="])
+def test_a_null_within_a_class_within_a_class_is_none(tmp_path: Path, spelt: str) -> None:
+    """Of jsonargparse it would be the word None."""
+    (tmp_path / "nested.yaml").write_text(NESTED)
+    flag = "--model.init_args.reference_model.init_args.weights"
+    arguments = ["--model.init_args.weights", "null", *f"{flag}{spelt}null".split(), "--trainer.max_steps", "1"]
+    found = read(["test", "--config", "nested.yaml", *arguments])
+    held = found.stack["model"]["init_args"]["reference_model"]
+    assert held["init_args"] == {"weights": None, "steps": 5}
+    assert held["class_path"].endswith("CasSRActivation")
+    assert found.rest == ["--model.init_args.weights", "null", "--trainer.max_steps", "1"]
+    assert read(["test", "--config", "nested.yaml", f"{flag}=b"]).rest == [f"{flag}=b"]
+
+
+def test_a_null_of_a_class_that_the_stack_does_not_name_stays_where_it_is() -> None:
+    arguments = ["--data.init_args.degradation.init_args.pool", "null"]
+    assert read(["test", "--model", "Bicubic", *arguments]).rest[2:] == arguments
+
+
 def test_the_command_line_wins_over_the_stack() -> None:
     stack = {"trainer": {"max_steps": 3}}
     assert value_of(stack, ["--trainer.max_steps=9"], "trainer.max_steps") == "9"

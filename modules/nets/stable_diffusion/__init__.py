@@ -5,6 +5,8 @@ images is :class:`srbench.modules.latent.LatentSR`; here are its parts, none of 
 is imported when a network is made.
 """
 
+import logging
+
 from srbench.modules.nets.stable_diffusion.autoencoder import decoded, drawn, moments, normal
 from srbench.modules.nets.stable_diffusion.base import Base, find_base, need_base
 from srbench.modules.nets.stable_diffusion.colour import Colour, adain, corrected, low_frequencies, wavelet
@@ -80,3 +82,6 @@ __all__ = [
     "wavelet",
     "windows",
 ]
+
+# Diffusers imports bitsandbytes wherever that is installed, which then warns of kernels that nothing here uses.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
