@@ -74,7 +74,9 @@ def test_releases_that_break_are_refused(name: str, refused: list[str], allowed:
 def test_all_is_everything_but_what_needs_cuda_to_build() -> None:
     [whole] = map(Requirement, EXTRAS["all"])
     assert whole.name == PROJECT["name"] == "srbench"
-    assert whole.extras == set(EXTRAS) - {"all", "mamba", "dev"} == {"iqa", "tagger", "diffusion", "wandb", "arches"}
+    assert whole.extras == set(EXTRAS) - {"all", "mamba", "dev"} == {
+        "iqa", "tagger", "diffusion", "wandb", "arches", "cluster",
+    }  # fmt: skip
     assert not {"mamba-ssm", "causal-conv1d"} & _pins().keys()
 
 

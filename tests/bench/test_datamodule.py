@@ -276,7 +276,10 @@ def test_test_loaders_hold_what_is_not_done(tmp_path: Path) -> None:
     assert [batch["name"] for batch in second] == [["im1"], ["im2"]]
     data.mark_done("T1", ["im1", "im2"])
     assert len(data.test_dataloader()[1]) == 0
-    assert len(data.val_dataloader()[1]) == len(data.predict_dataloader()[1]) == 4
+    assert len(data.predict_dataloader()[1]) == 0
+    assert len(data.val_dataloader()[1]) == 4
+    data.forget_done()
+    assert len(data.test_dataloader()[1]) == 4
     with pytest.raises(InputError, match="unknown test set 'T2'"):
         data.mark_done("T2", ["im0"])
 
