@@ -106,19 +106,13 @@ _NARROW = ["--model.init_args.features", "8", "--model.init_args.blocks", "1"]
 _SMALL_DASR = [*_NARROW, "--model.init_args.experts", "2"]
 _SMALL_KDSR = [*_NARROW, "--model.init_args.encoder_blocks", "1"]
 _UNTAUGHT = ["--model.init_args.allow_random_backbones", "true", "--model.init_args.pretrained", "null"]
-_SMALL_DCLS = [
-    *_NARROW,
-    "--model.init_args.features",
-    "16",
-    "--model.init_args.groups",
-    "1",
-    "--model.init_args.latent",
-    "8",
-]
+_SMALL_DCLS = [f"--model.init_args.{part}" for part in ("blocks=1", "groups=1", "latent=8")]
 _TINY_LDM = [
     *("--model.init_args.allow_random_backbones", "true", "--model.init_args.size", "tiny"),
     *("--model.init_args.steps", "2"),
 ]
+# Of seed 0 all rectified units of one attention are born without gradient.
+_WIDE_PATCH = ["--data.init_args.patch_size", "128", "--seed_everything", "1"]
 DCLS_FITS = ("fit", "fit_setting2")
 _SMALL_CROP = [f"{_TRIAL_DEGRADATION}.crop", "128"]
 TRIALS = {
@@ -151,7 +145,7 @@ TRIALS = {
     "methods/kdsr/2_student.yaml": [*_SMALL_KDSR, *_SMALL_CROP, *_UNTAUGHT],
     "methods/kdsr/3_gan.yaml": [*_SMALL_KDSR, *_SMALL_CROP, *_UNTAUGHT, *TRIAL],
     "methods/kdsr/test.yaml": _SMALL_KDSR,
-    **{f"methods/dcls/{name}.yaml": [*_SMALL_DCLS, "--data.init_args.patch_size", "128"] for name in DCLS_FITS},
+    **{f"methods/dcls/{name}.yaml": [*_SMALL_DCLS, *_WIDE_PATCH] for name in DCLS_FITS},
     **{f"methods/dcls/{name}.yaml": _SMALL_DCLS for name in ("test", "setting2")},
     "methods/dvmsr/distil.yaml": [
         *("--model.init_args.allow_random_backbones", "true", "--model.init_args.teacher", "null"),
