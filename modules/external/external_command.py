@@ -54,6 +54,10 @@ class ExternalCommand(FinishedSR):
     which its note in the record tells; ``per_image`` starts the program anew for each image, whose seed then depends on
     the image's name as well, and neither order nor interruptions change anything.
 
+    A program that judges images instead of restoring them is no method. OpenSeeD, for DeeDSR's Table 2: restore the set
+    with ``srbench predict``, let it look at the PNGs in its own environment, and hand its figures to ``srbench table
+    deedsr/2 --outside FILE``.
+
     In a run of several processes the first one runs the program and the others wait; they must see one ``folder``.
 
     Args:

@@ -30,9 +30,9 @@ class Process(Trainer):
     def __init__(self, rank: int, strategy: Strategy) -> None:
         self.rank, self._strategy = rank, strategy
 
-    world_size = 2  # type: ignore[assignment]
-    is_global_zero = property(lambda self: self.rank == 0)  # type: ignore[assignment]
-    strategy = property(lambda self: self._strategy)  # type: ignore[assignment]
+    world_size = 2
+    is_global_zero = property(lambda self: self.rank == 0)
+    strategy = property(lambda self: self._strategy)
 
 
 def both(folder: Path, work: Callable[[], Any]) -> list[Any]:
