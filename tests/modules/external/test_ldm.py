@@ -46,7 +46,7 @@ def pipeline(module: LDMSR, lq: Tensor) -> Tensor:
     """Diffusers' own pipeline from the noise that the module draws for image ``a``."""
     from diffusers import LDMSuperResolutionPipeline
 
-    made = LDMSuperResolutionPipeline(module.vqvae.net, module.unet.net, module.diffusion)  # type: ignore[arg-type]
+    made: Any = LDMSuperResolutionPipeline(module.vqvae.net, module.unet.net, module.diffusion)
     made.set_progress_bar_config(disable=True)
     steps, generator = module.sampling.steps, module.generator("a")
     given = made(lq * 2 - 1, num_inference_steps=steps, generator=generator, output_type="pt")
@@ -144,7 +144,7 @@ def other() -> LDMSR:
 
 def written(module: LDMSR, folder: Path) -> str:
     for name, net in (("unet", module.unet.net), ("vqvae", module.vqvae.net)):
-        net.save_pretrained(folder / name)  # type: ignore[operator]
+        net.save_pretrained(folder / name)
     module.diffusion.save_pretrained(folder / "scheduler")
     return str(folder)
 
@@ -216,7 +216,10 @@ _BLOCKS: dict[str, Callable[[int, int], str]] = {
 
 def _block(name: str) -> str:
     for pattern, theirs in _BLOCKS.items():
-        name = re.sub(pattern, lambda m, put=theirs: put(int(m[1]) if m[1].isdigit() else 0, int(m[2])), name)
+        if (found := re.search(pattern, name)) is not None:
+            level = int(found[1]) if found[1].isdigit() else 0
+            name = name.replace(found[0], theirs(level, int(found[2])), 1)
+            break
     name = name.replace("norm1", "in_layers.0").replace("conv1", "in_layers.2").replace("norm2", "out_layers.0")
     name = name.replace("conv2", "out_layers.3").replace("time_emb_proj", "emb_layers.1")
     name = name.replace("conv_shortcut", "skip_connection").replace("conv_in", "input_blocks.0.0")
