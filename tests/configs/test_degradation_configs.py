@@ -48,7 +48,8 @@ def fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def test_every_degradation_of_the_papers_has_one() -> None:
     assert {Path(name).stem for name in NAMES} == {
-        "bicubic", "bsrgan", "corruptions", "dacesr", "dasr", "deedsr", "deedsr_levels", "realesrgan", "single", "stablesr_light",
+        "bicubic", "bsrgan", "corruptions", "dacesr", "dasr", "deedsr", "deedsr_levels", "realesrgan", "single",
+        "stablesr_light",
     }  # fmt: skip
 
 
