@@ -35,6 +35,7 @@ class Card:
         configs: the first one tests it.
         params_m: 10^6 parameters of the network that makes sr; None where there is none, or they are not known.
         weights: names in the catalogue of outside weights.
+        untrained: it learns from the image that it restores, so that there are no weights to have.
         printed: paper -> the method's names in that paper's tables.
         note: what else one should know.
     """
@@ -49,6 +50,7 @@ class Card:
     configs: tuple[str, ...] = ()
     params_m: float | None = None
     weights: tuple[str, ...] = ()
+    untrained: bool = False
     printed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     note: str = ""
 
@@ -58,7 +60,7 @@ class Card:
         if self.route == "command":
             return "with the authors' program"
         if not self.weights:
-            return "none published" if self.params_m else "none needed"
+            return "none published" if self.params_m and not self.untrained else "none needed"
         absent = [name for name in self.weights if weight_files.locate(name) is None]
         return f"missing: {', '.join(absent)}" if absent else "here"
 
@@ -94,7 +96,8 @@ def _parsed(held: Mapping[str, Any]) -> Card:
         raise unknown_name("route", held["route"], get_args(Route))
     for name in held.get("configs") or ():
         find_config(str(name))
-    values = {key: held[key] for key in (*_TEXTS, "name", "route", "noncommercial", "params_m") if key in held}
+    plain = (*_TEXTS, "name", "route", "noncommercial", "params_m", "untrained")
+    values = {key: held[key] for key in plain if key in held}
     printed = {str(paper): tuple(map(str, names)) for paper, names in (held.get("printed") or {}).items()}
     weights = tuple(weight_files.find(str(name)).name for name in held.get("weights") or ())
     return Card(**values, configs=tuple(held.get("configs") or ()), weights=weights, printed=printed)

@@ -8,6 +8,7 @@ import gc
 import io
 import os
 import sys
+import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -55,20 +56,35 @@ def run_plan(plan: Plan, out: Path, command: Command, say: Callable[[str], None]
         KeyboardInterrupt: the running cell was interrupted.
     """
     waiting = [cell for cell in plan.cells if cell.state == "to run"]
-    refused: dict[str, list[str]] = defaultdict(list)
+    refused: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for number, cell in enumerate(waiting, start=1):
         say(f"[{number}/{len(waiting)}] {place(cell)}")
-        reasons = refused[cell.test_set.name]
-        if len(reasons) > 1 and len(set(reasons)) == 1:  # two methods were told the same: it is the set's
-            done = dataclasses.replace(cell, state="cannot run", reason=reasons[0])
+        mine = refused[cell.test_set.name]
+        reason = _of_the_set(mine)
+        if reason:
+            done = dataclasses.replace(cell, state="cannot run", reason=reason)
         else:
             done = finished(plan, cell, out, outcome(cell.arguments, lock_of(out, cell), command))
         if done.state == "cannot run":
-            reasons.append(done.reason)
+            mine.add((_kind(cell), done.reason))
         if done.state != "recorded":
             say(f"  {done.state}: {done.reason}")
         plan = plan.replaced(cell, done)
     return plan
+
+
+def _of_the_set(refused: set[tuple[str, str]]) -> str:
+    """What two kinds of methods were told alike, so that it is the set's; empty where there is no such thing.
+
+    Methods of one kind may lack the same: programs, for instance, that all start by conda.
+    """
+    reasons = {reason for _, reason in refused}
+    return reasons.pop() if len(reasons) == 1 and len(refused) > 1 else ""
+
+
+def _kind(cell: Cell) -> str:
+    """The folder of the method's first config."""
+    return cell.method.configs[0].rpartition("/")[0]
 
 
 def place(cell: Cell) -> str:
@@ -96,8 +112,12 @@ def outcome(arguments: Sequence[str], lock: Path, command: Command) -> Outcome:
     with _held(lock) as mine:
         if not mine:
             return Outcome(1, "another run is at this cell and writes its record")
-        with contextlib.redirect_stderr(heard), _argv(arguments), _own_voice():
-            status = command(list(arguments))
+        try:
+            with contextlib.redirect_stderr(heard), _argv(arguments), _own_voice():
+                status = command(list(arguments))
+        except Exception as error:  # whatever broke one cell (a full GPU, a defect) must not take the others with it
+            traceback.print_exc()
+            return Outcome(1, " ".join(f"{type(error).__name__}: {error}".split())[:300])
     gc.collect()  # a network of the last cell must not stay beside that of the next
     if status == _INTERRUPTED:
         raise KeyboardInterrupt

@@ -311,23 +311,43 @@ def test_a_cell_that_fails_leaves_the_others_alone(spec: TableSpec, tmp_path: Pa
     assert said == ["[1/2] Bicubic on Photos x4", "[2/2] Bicubic on Set5 x4", f"  failed: {failed.reason}"]
 
 
-def test_a_set_that_two_methods_miss_is_not_tried_again(tmp_path: Path) -> None:
-    rows = "".join(f"  - {{name: M{i}, configs: [methods/bicubic/test.yaml]}}\n" for i in range(4))
+def test_a_set_that_two_kinds_of_methods_miss_is_not_tried_again(tmp_path: Path) -> None:
+    kinds = ("bicubic", "bicubic", "edsr", "rrdb")
+    rows = "".join(f"  - {{name: M{i}, configs: [methods/{kind}/test.yaml]}}\n" for i, kind in enumerate(kinds))
     (tmp_path / "t.yaml").write_text(
         "table: t/1\ntitle: T\nprotocol: y219_crop4\ntest_sets:\n  - {name: A, configs: [data/photos.yaml]}\n"
-        "  - {name: B, configs: [data/photos.yaml]}\nmethods:\n" + rows
+        "  - {name: B, configs: [data/images.yaml]}\nmethods:\n" + rows
     )
     called: list[Sequence[str]] = []
 
     def command(arguments: Sequence[str]) -> int:
         called.append(arguments)
-        print(f"srbench: error: {'the set is not here' if len(called) % 2 else len(called)}", file=sys.stderr)
+        on_a = any("photos" in argument for argument in arguments)
+        print(f"srbench: error: {'the set is not here' if on_a else len(called)}", file=sys.stderr)
         return 2
 
     done = run_plan(planned(load_table(str(tmp_path / "t.yaml")), tmp_path), tmp_path, command, lambda text: None)
     assert {cell.state for cell in done.cells} == {"cannot run"}
     assert [c.reason for c in done.cells if c.test_set.name == "A"] == ["the set is not here"] * 4
-    assert len(called) == 2 + 4, "B gave another reason each time"
+    assert len(called) == 3 + 4, "methods of one kind may lack the same; B gave another reason each time"
+
+
+def test_whatever_breaks_a_cell_is_its_reason_and_the_next_one_runs(
+    spec: TableSpec, tmp_path: Path, cell_entry: MakeEntry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sets").mkdir()
+
+    def command(arguments: Sequence[str]) -> int:
+        if "[Set5]" not in arguments:
+            raise RuntimeError("CUDA out of\nmemory")
+        put(tmp_path / "records", cell_entry(test_set="Set5"))
+        return 0
+
+    done = run_plan(planned(spec, tmp_path), tmp_path / "records", command, lambda text: None)
+    assert states(done)["Bicubic", "Photos"] == "failed"
+    assert done.cells[0].reason == "RuntimeError: CUDA out of memory"
+    assert states(done)["Bicubic", "Set5"] == "recorded"
+    assert "Traceback" in capsys.readouterr().err, "whoever has to mend it sees where"
 
 
 def test_a_run_without_its_record_failed(spec: TableSpec, tmp_path: Path) -> None:
@@ -467,6 +487,33 @@ def test_tables_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert [row["name"] for row in tables()] == table_names()
     assert run(["tables"]) == 0
     assert "hraware/1" in capsys.readouterr().out
+
+
+def test_every_table_is_planned_with_nothing_there_and_without_torch(tmp_path: Path) -> None:
+    import os
+    import subprocess
+
+    code = (
+        "import sys; from srbench.cli import main; from srbench.tables import table_names; "
+        "done = [main(['table', name, '--dry-run', *more]) for name in table_names() for more in ([], ['--trial'])]; "
+        "sys.exit(len(done) != 38 or any(done) or 'torch' in sys.modules)"
+    )
+    bare = {
+        **os.environ,
+        "SRBENCH_WEIGHTS": str(tmp_path / "none"),
+        "XDG_CACHE_HOME": str(tmp_path),
+        "SRBENCH_DATA": "",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=bare, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr + done.stdout[-2000:]
+    assert not list(tmp_path.iterdir()), "a dry run writes nothing"
+    headings = [line for line in done.stdout.splitlines() if " cells, " in line]
+    assert len(headings) == 38
+    assert all(" 0 recorded, 0 to run, " in line for line in headings), "neither weights nor images are here"
+    assert "no such folder of test images" in done.stdout
+    assert "srbench weights fetch realesrgan" in done.stdout
 
 
 @pytest.mark.parametrize("command", ["compare", "table", "leaderboard", "list"])

@@ -141,7 +141,7 @@ def test_a_test_set_under_another_name_is_told(run: Run, table: list[str]) -> No
 
 
 def test_mistakes_get_one_line(run: Run, table: list[str]) -> None:
-    assert "unknown table 'hraware/9'; did you mean 'hraware/1'" in run("table", "hraware/9", status=2).err
+    assert "unknown table 'hraware/9'; did you mean 'hraware/" in run("table", "hraware/9", status=2).err
     assert "no such folder of records" in run("table", "mine.yaml", "--records", "none", status=2).err
     Path("out").write_text("a file")
     assert "cannot be written" in run(*COMMAND, status=2).err + run(*COMMAND, status=None).out
@@ -157,6 +157,46 @@ def test_a_check_runs_nothing_and_fails_where_print_is_missed(run: Run, table: l
     assert len(table) == scored
     for ending in ("csv", "md", "tex", "html"):
         assert "Symmetric" in Path(f"out/table.{ending}").read_text(encoding="utf-8")
+
+
+def test_without_slurm_it_says_so_and_what_was_recorded_stays(
+    run: Run, table: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    run(*COMMAND)
+    before = {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
+    monkeypatch.setenv("PATH", str(tmp_path / "no programs"))
+    Path("mine.yaml").write_text(TABLE + "  - {name: More, configs: [methods/bicubic/test.yaml]}\n")
+    shown = run(*COMMAND[:4], "--launcher", "slurm", *CPU, status=2)
+    assert "srbench: error: --launcher slurm: there is no SLURM here" in shown.err
+    assert len(shown.err.splitlines()) == 1
+    after = {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
+    assert {path: after[path] for path in before} == before
+
+
+def test_a_cell_that_breaks_leaves_the_others_and_what_is_recorded(
+    run: Run, table: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = {"now": True}
+    add = Evaluation.add
+
+    def breaks(self: Evaluation, row: ImageRow) -> None:
+        if broken["now"] and (self.subject.method, self.info.name) == ("Symmetric", "four"):
+            raise RuntimeError("the disk is gone")
+        add(self, row)
+
+    monkeypatch.setattr(Evaluation, "add", breaks)
+    shown = run(*COMMAND, status=1)
+    assert "  failed: " in shown.out
+    rows = {(row["method"], row["test_set"]): row for row in _rows() if row["metric"] == "psnr_y219"}
+    assert rows["Symmetric", "four"]["status"] == "failed"
+    assert "the disk is gone" in rows["Symmetric", "four"]["remark"]
+    assert [rows[cell]["status"] for cell in rows if cell[1] in ("six", "four")].count("recorded") == 3
+    kept = {path: path.read_bytes() for path in Path("out/records").rglob("record.json")}
+    broken["now"] = False
+    assert "9 cells, 3 recorded, 1 to run" in run(*COMMAND).out
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert {row["status"] for row in _rows() if row["method"] != "ESRGAN" and row["test_set"] != "far"} == {"recorded"}
 
 
 @pytest.mark.slow
