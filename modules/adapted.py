@@ -13,9 +13,9 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from srbench.contracts import Batch, OptimizerFactory, SchedulerFactory
-from srbench.errors import InputError
 from srbench.module import SRModule
 from srbench.modules import oracle
+from srbench.modules.adaptation_signs import Drift
 from srbench.modules.given_method import GivenMethod
 from srbench.modules.pixel import one_optimizer
 from srbench.modules.weight_average import LossWatch, WeightAverage
@@ -35,7 +35,9 @@ class AdaptedSR(SRModule):
     first step it is the given network, so that no steps reproduce the given network's images bit for bit. Checkpoints
     hold the adapted network under ``net.``: they are also ``weights`` of the adapted method itself. A loss or weight
     that is not finite, or a loss ``limit`` times above that of the first ten steps, ends the adaptation: the given
-    weights are put back, and every restoration's notes say so.
+    weights are put back, and every restoration's notes say so. No loss shows a network that lowers it by making other
+    images, and the average hides it for long: ``adapt/psnr_to_base``, logged beside the losses, is the PSNR between sr
+    of the network without its average and of the given one; a run that ends below 20 dB warns.
 
     Args:
         model: the method whose network is adapted, by class path; its ``scale`` is this one's.
@@ -91,6 +93,7 @@ class AdaptedSR(SRModule):
         self.monitor = monitor
         self.monitor_mode = monitor_mode
         self.watch = LossWatch(limit)
+        self.drift = Drift()
         self.allow_random_backbones = allow_random_backbones
         self.stochastic = model.stochastic  # type: ignore[misc]  # of this instance
         held = self.hparams.get("model")  # a file's place is no part of what a record is of, nor of a checkpoint
@@ -174,23 +177,20 @@ class AdaptedSR(SRModule):
         return self
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The sum of the objective's losses, logged as ``losses/<name>``.
+        """The sum of the objective's losses, logged as ``losses/<name>`` beside ``adapt/psnr_to_base``.
 
         Raises:
             InputError: there is a gt in the batch, or the adapted method lets no gradient through.
         """
-        if "gt" in batch and self.early_stop != "oracle":
-            raise InputError(
-                "this adaptation must not see gt, and the batch holds some",
-                where=", ".join(batch["name"][:3]),
-                remedy="train on data/unlabelled.yaml, which withholds it",
-            )
+        oracle.refuse_gt(batch, self.early_stop)
+        given = self.drift.given(self, self.averaged, batch["lq"])
         sr = self.upscale(batch["lq"])
-        if not sr.requires_grad:
-            remedy = "adapt a method whose upscale can be trained through"
-            raise InputError(f"{self.base.method} lets no gradient reach its network", where="model", remedy=remedy)
+        self.given.need_gradient(sr)
         losses = self.objective(batch, sr)
-        self.log_dict({f"losses/{k}": v for k, v in losses.items()}, prog_bar=True, batch_size=len(batch["name"]))
+        shown = {f"losses/{k}": v for k, v in losses.items()}
+        if given is not None:
+            shown["adapt/psnr_to_base"] = sr.new_tensor(self.drift.seen(sr, given))
+        self.log_dict(shown, prog_bar=True, batch_size=len(batch["name"]))
         loss = torch.stack(list(losses.values())).sum()
         if self.watch.is_usual(float(loss.detach()), self.trainer.global_step):
             return loss
@@ -236,8 +236,9 @@ class AdaptedSR(SRModule):
             self.averaged.settle()
 
     def on_fit_end(self) -> None:
-        """Lightning's hook: a run of no steps, or one that was given up, leaves its checkpoint too."""
+        """Lightning's hook: a run of no steps, or one that was given up, leaves its checkpoint too; others may warn."""
         if self.trainer.global_step and not self.note:
+            self.drift.warn()
             return
         for callback in self.trainer.checkpoint_callbacks:
             if folder := getattr(callback, "dirpath", None):

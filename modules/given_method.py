@@ -95,6 +95,16 @@ class GivenMethod(Frozen):
                 "true for a trial",
             )
 
+    def need_gradient(self, sr: Tensor) -> None:
+        """Refuses a method whose sr has no gradient.
+
+        Raises:
+            InputError: it has none.
+        """
+        if not sr.requires_grad:
+            remedy = "adapt a method whose upscale can be trained through"
+            raise InputError(f"{self.method.method} lets no gradient reach its network", where="model", remedy=remedy)
+
     def need_float32(self) -> None:
         """Refuses a network whose numbers are too coarse for steps of 1e-6.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lightning.pytorch import Trainer
 
+from srbench.contracts import Batch
 from srbench.errors import InputError
 
 
@@ -41,6 +42,20 @@ def need_images(trainer: Trainer) -> None:
             "an oracle validates, and there is nothing to validate on",
             where="model.init_args.early_stop",
             remedy="set --data.init_args.split 10",
+        )
+
+
+def refuse_gt(batch: Batch, early_stop: str) -> None:
+    """Refuses a batch with gt, which only an oracle may see.
+
+    Raises:
+        InputError: it has gt.
+    """
+    if "gt" in batch and early_stop != "oracle":
+        raise InputError(
+            "this adaptation must not see gt, and the batch holds some",
+            where=", ".join(batch["name"][:3]),
+            remedy="train on data/unlabelled.yaml, which withholds it",
         )
 
 

@@ -11,17 +11,18 @@ from torch import Tensor
 from tqdm import tqdm
 
 from srbench.contracts import Batch
-from srbench.module import SRModule
+from srbench.modules.fixed import FixedSR
 
 Step = TypeVar("Step")
 
 
-class PerImageSR(SRModule):
+class PerImageSR(FixedSR):
     """A method whose network learns at test time; each image is restored by itself, from the same start.
 
-    Lightning tests in inference mode, where nothing can learn; :meth:`learn` is called outside of it, with gradients.
-    Whatever it draws comes from the generator it is given, so that order and number of processes change nothing; the
-    Benchmark callback keeps each image's scores as soon as they are there, so that a killed run goes on with the next.
+    There is nothing to train before that: ``srbench fit`` is refused. Lightning tests in inference mode, where nothing
+    can learn; :meth:`learn` is called outside of it, with gradients. Whatever it draws comes from the generator it is
+    given, so that order and number of processes change nothing; the Benchmark callback keeps each image's scores as
+    soon as they are there, so that a killed run goes on with the next.
     """
 
     stochastic: ClassVar[bool] = True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -73,6 +74,19 @@ class WeightAverage:
         self.best = {}
         self.average = _copied(self.start)
         self.net.load_state_dict(self.start)
+
+    @contextmanager
+    def as_given(self) -> Iterator[None]:
+        """Within, the network is as it was given and evaluates; not between a pass and its backward pass."""
+        current, training = _copied(self.net.state_dict()), self.net.training
+        self.net.load_state_dict(self.start)
+        self.net.eval()
+        try:
+            yield
+        finally:
+            self.net.load_state_dict(current)
+            self.net.train(training)
+            torch.clear_autocast_cache()
 
     def swap(self) -> None:
         """Exchanges the weights of network and average."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from srbench.contracts import Batch
 from srbench.errors import InputError
 from srbench.module import SRModule
+from srbench.modules.adaptation_signs import warn_of_blindness
 from srbench.modules.adapted import AdaptedSR
 from srbench.modules.hraware.controller import BACKBONE, Controller, NEval, SMode
 from srbench.modules.hraware.far import FeatureAlignment
@@ -147,7 +148,10 @@ class HRAwareFinetune(AdaptedSR):
         if self.controller is not None:
             s = self.controller(enlarged(lq, sr), sr, self.step_generator(batch))
             self.log("s/mean", s.mean(), batch_size=count)
-        terms = self.loss(net(target, features, s), target)
+        made = net(target, features, s)
+        if self.global_step == 0 and self.pretrained is not None:
+            warn_of_blindness(made, target)
+        terms = self.loss(made, target)
         losses = {"l_l1": terms.l1, "l_lpips": terms.lpips}
         if self.use_far:
             phi = self.far(features, self.far_encoder(sr)).mean()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from srbench.contracts import Batch
 from srbench.module import SRModule
+from srbench.modules.adaptation_signs import warn_of_blindness
 from srbench.modules.adapted import AdaptedSR
 from srbench.modules.losses.reconstruction import ReconstructionLoss
 from srbench.modules.nets.frozen import Frozen
@@ -94,7 +95,10 @@ class LWayFinetune(AdaptedSR):
         """``l_l1`` and ``l_lpips`` of L_rec, weighted."""
         net = self._reconstruction
         target = net.target(batch["lq"], sr)
-        terms = self.loss(net(target, net.image_features(sr)), target)
+        made = net(target, net.image_features(sr))
+        if self.global_step == 0 and self.pretrained is not None:
+            warn_of_blindness(made, target)
+        terms = self.loss(made, target)
         losses = {"l_l1": terms.l1, "l_lpips": terms.lpips}
         return {name: loss for name, loss in losses.items() if loss is not None}
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from srbench.errors import InputError
-from srbench.modules.fixed import FixedSR
 from srbench.modules.per_image import PerImageSR
 from srbench.modules.zssr.geometry import Shrink, shrinker
 from srbench.modules.zssr.kernel_files import kernel_file, kernels_sha256, read_kernel
@@ -21,7 +20,7 @@ from srbench.modules.zssr.setting import Setting, setting
 from srbench.tiling import tiled
 
 
-class ZSSR(PerImageSR, FixedSR):
+class ZSSR(PerImageSR):
     """Zero-shot super-resolution (Shocher et al., CVPR 2018): learns from the image alone, while it is tested.
 
     The image is shrunk further, and a network learns to undo that: from the son, enlarged by bicubic interpolation, to

@@ -183,6 +183,22 @@ def test_steps_move_the_network_alone_and_the_average_follows_it(run: Run) -> No
     assert losses[-1] < losses[0]
 
 
+def test_a_collapse_that_the_loss_and_the_average_hide_is_logged_and_told(run: Run) -> None:
+    fast = ["--model.init_args.optimizer.init_args.lr=0.05"]
+    with pytest.warns(UserWarning, match="the adapted network collapsed: without its average its sr is"):
+        _fit(run, 12, *fast)
+    [log] = Path("run").glob("logs/*/metrics.csv")
+    rows = list(csv.DictReader(log.open()))
+    seen = [float(row["adapt/psnr_to_base"]) for row in rows if row["adapt/psnr_to_base"]]
+    losses = [float(row["losses/l_dark"]) for row in rows if row["losses/l_dark"]]
+    assert len(seen) == 12
+    assert seen[0] == pytest.approx(100)
+    assert seen[-1] < 20
+    assert losses[-1] < losses[0]
+    _fit(run, 12, *fast, "--trainer.log_every_n_steps=50", out="unseen")
+    assert _equal(_checkpoint()["adaptation"]["current"], _checkpoint("unseen")["adaptation"]["current"])
+
+
 def test_an_adapted_checkpoint_is_tested_and_is_weights_of_the_method_itself(run: Run, place: Path) -> None:
     _fit(run, 3, "--model.init_args.ema_decay=0.5")
     (place / "base.pth").unlink()  # the checkpoint is enough
