@@ -18,6 +18,8 @@ from srbench.modules.zssr.geometry import checked_kernel
 
 ENDINGS = (".mat", ".npy", ".csv", ".png")
 
+_REMEDY = "set --model.init_args.kernel to a kernel's file or to a folder with one per image"
+
 
 def read_kernel(path: str | Path) -> Tensor:
     """A kernel (k,l) float64 of sum 1.
@@ -31,7 +33,7 @@ def read_kernel(path: str | Path) -> Tensor:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError("there is no such file", where=path, remedy="give the kernel's file or a folder of them")
+        raise InputError("there is no such file", where=path, remedy=_REMEDY)
     try:
         values = _values(path)
     except InputError:
@@ -74,6 +76,8 @@ def kernels_sha256(place: str | Path) -> str:
         InputError: it is not there.
     """
     place = Path(place)
+    if not place.exists():
+        raise InputError("there is no such file or folder of kernels", where=place, remedy=_REMEDY)
     if not place.is_dir():
         return file_sha256(place)
     files = sorted(file for file in place.iterdir() if file.suffix in ENDINGS)

@@ -78,6 +78,12 @@ def test_two_kernels_of_an_image_are_refused(files: dict[str, Path]) -> None:
         kernel_file(folder, "a", 4)
 
 
+def test_absent_kernels_are_told_how_to_be_given(tmp_path: Path) -> None:
+    said = r"kernels: there is no such file or folder of kernels; set --model\.init_args\.kernel"
+    with pytest.raises(InputError, match=said):
+        kernels_sha256(tmp_path / "kernels")
+
+
 def test_the_hash_is_of_the_kernels_and_not_of_their_place(files: dict[str, Path], tmp_path: Path) -> None:
     folder = files["a.mat"].parent
     before = kernels_sha256(folder)
