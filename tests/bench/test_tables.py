@@ -117,7 +117,7 @@ def test_shipped_tables_fit_what_the_paper_printed(name: str) -> None:
     ids = {n.metric_id for n in printed if n.metric_id}
     assert ids <= set(spec.metrics)
     assert {*spec.costs, *spec.outside, *spec.reads.values()} <= {n.metric for n in printed}
-    for configs in [*(m.configs for m in spec.methods), *(s.configs for s in spec.test_sets)]:
+    for configs in [*(m.configs + m.trial for m in spec.methods), *(s.configs for s in spec.test_sets)]:
         for config in configs:
             assert find_config(config).is_file()
 
