@@ -75,7 +75,7 @@ def test_all_is_everything_but_what_needs_cuda_to_build() -> None:
     [whole] = map(Requirement, EXTRAS["all"])
     assert whole.name == PROJECT["name"] == "srbench"
     assert whole.extras == set(EXTRAS) - {"all", "mamba", "dev"} == {
-        "iqa", "tagger", "diffusion", "wandb", "arches", "cluster",
+        "iqa", "tagger", "diffusion", "wandb", "arches", "cluster", "semantic",
     }  # fmt: skip
     assert not {"mamba-ssm", "causal-conv1d"} & _pins().keys()
 

@@ -126,7 +126,7 @@ def test_its_metadata(built: Built) -> None:
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
     extras = set(metadata.get_all("Provides-Extra") or [])
-    assert extras == {"iqa", "tagger", "diffusion", "wandb", "arches", "cluster", "mamba", "all", "dev"}
+    assert extras == {"iqa", "tagger", "diffusion", "wandb", "arches", "cluster", "semantic", "mamba", "all", "dev"}
 
 
 def test_the_command_runs_from_it(target: Path, tmp_path: Path) -> None:
