@@ -13,6 +13,7 @@ from srbench.modules import DACESRGAN, DACESRPixel
 ABLATIONS = config_names("ablations/dacesr")
 PIXEL, GAN = "methods/dacesr/2_pixel.yaml", "methods/dacesr/3_gan.yaml"
 BACKBONES = {"srresnet": 1_517_571, "edsr": 1_517_571, "swinir": 11_715_559, "rrdb": 16_697_987}
+BACKBONES |= {"dasr": 8_055_998, "kdsr": 18_846_083}
 OURS = [name for name in ABLATIONS if "class_path" not in load_stack([name])["model"]]
 
 
@@ -53,7 +54,8 @@ def test_backbones_of_table_2_have_the_printed_sizes_and_one_degradation(backbon
         module = _built(stage, f"ablations/dacesr/{name}.yaml")
         assert count_parameters(module.net).params == BACKBONES[backbone]
         theirs, ours = stack["data"]["init_args"], load_stack([stage])["data"]["init_args"]
-        assert theirs == {**ours, "carry_whole": False}
+        carried = {"carry_degradation": True} if backbone == "dasr" else {}  # which its predictor regresses
+        assert theirs == {**ours, "carry_whole": False, **carried}
         assert stack["trainer"]["max_steps"] == load_stack([stage])["trainer"]["max_steps"]
         optimizer = load_stack([stage])["model"]["init_args"]["optimizer"]
         assert stack["model"]["init_args"]["optimizer"] == optimizer

@@ -113,7 +113,7 @@ _TINY_LDM = [
 ]
 # Of seed 0 all rectified units of one attention are born without gradient.
 _WIDE_PATCH = ["--data.init_args.patch_size", "128", "--seed_everything", "1"]
-DCLS_FITS = ("fit", "fit_setting2")
+DCLS_FITS = ("1_isotropic", "1_anisotropic")
 _SMALL_CROP = [f"{_TRIAL_DEGRADATION}.crop", "128"]
 TRIALS = {
     **{f"methods/zssr/{name}.yaml": _FEW_STEPS for name in ("test", "gradual", "real")},

@@ -59,10 +59,10 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def test_a_resumed_run_equals_one_that_never_stopped() -> None:
-    fit("methods/dcls/fit.yaml", "straight", 3)
-    fit("methods/dcls/fit.yaml", "broken", 1)
+    fit("methods/dcls/1_isotropic.yaml", "straight", 3)
+    fit("methods/dcls/1_isotropic.yaml", "broken", 1)
     assert not same(last("straight"), last("broken"))
-    fit("methods/dcls/fit.yaml", "broken", 3, "--ckpt_path", "last")
+    fit("methods/dcls/1_isotropic.yaml", "broken", 3, "--ckpt_path", "last")
     assert same(last("straight"), last("broken"))
     test = ["test", "--config", "methods/dcls/test.yaml", *SMALL[:4], "--data", "ImagePairs", "--data.test_gt", "gt"]
     weights = ["--model.init_args.weights", "straight/checkpoints/last.ckpt"]
@@ -70,5 +70,5 @@ def test_a_resumed_run_equals_one_that_never_stopped() -> None:
 
 
 def test_a_patch_smaller_than_the_kernel_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    fit("methods/dcls/fit.yaml", "run", 1, "--data.init_args.patch_size", "64", status=2)
+    fit("methods/dcls/1_isotropic.yaml", "run", 1, "--data.init_args.patch_size", "64", status=2)
     assert "a patch of 16 lq pixels cannot show a kernel of 21; use 84 or more" in capsys.readouterr().err

@@ -174,7 +174,7 @@ def test_the_student_starts_from_its_teacher(tmp_path: Path) -> None:
     batch = Batch(lq=torch.rand(2, 3, 8, 8), gt=torch.rand(2, 3, 32, 32), name=["a", "b"])
     module.generate(batch)
     loss = module.distilled()["l_kd"]
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     assert all(p.grad is None for p in module.teacher.net.parameters())
     assert module.net.encoder.mlp[0].weight.grad is not None
     assert module.distilled() == {}
