@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -132,7 +132,7 @@ class SRTTAClassifier(SRModule):
         Raises:
             InputError: nobody knows.
         """
-        recipes = cast("list[dict[str, Any]] | None", batch.get("degradation"))
+        recipes = batch.get("degradation")
         if recipes is None:
             if not any(name in test_set.lower() for name in (*TYPES, "original")):
                 raise InputError(

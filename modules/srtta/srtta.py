@@ -14,7 +14,6 @@ from srbench.contracts import Batch, OptimizerFactory
 from srbench.errors import InputError
 from srbench.images import file_sha256
 from srbench.module import SRModule
-from srbench.modules.fixed import FixedSR
 from srbench.modules.given_method import GivenMethod
 from srbench.modules.per_image import PerImageSR
 from srbench.modules.srtta.adaptation import Adaptation, is_finite
@@ -29,7 +28,7 @@ from srbench.naming import safe_name
 from srbench.weights import checkpoint_marks
 
 
-class SRTTA(PerImageSR, FixedSR):
+class SRTTA(PerImageSR):
     """Test-time adaptation by second-order degradation (Deng et al., NeurIPS 2023) of any network with a body.
 
     A classifier says whether an image is blurred, noisy or compressed. Its patches are degraded once more in these
@@ -129,6 +128,8 @@ class SRTTA(PerImageSR, FixedSR):
     def prepare(self) -> None:
         """Gives the network and the classifier their weights, once; hashes what else sr depends on.
 
+        A network without weights stays random, and what it makes is marked.
+
         Raises:
             InputError: the classifier or the clean images are missing, a file does not fit, or the network has no body.
         """
@@ -138,7 +139,7 @@ class SRTTA(PerImageSR, FixedSR):
         self.given.load(self.weights, self.weights_key)
         self.given.need_float32()
         self.weights_sha256 = self.base.weights_sha256
-        self.stamp(*self.base.marks)
+        self.stamp(*self.base.marks, *([] if self.weights else ["random_backbones"]))
         layout_of(self.base.parts()["net"], self.body, self.tail)
         if self.detector is not None:
             self._load(self.detector)
