@@ -37,7 +37,7 @@ def _no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _finetune(**more: Any) -> HRAwareFinetune:
     torch.manual_seed(0)
-    module = HRAwareFinetune(SRResNet(features=8, blocks=1), **SMALL, **{"far_encoder": "edsr", **more})
+    module = HRAwareFinetune(SRResNet(features=8, blocks=1), **SMALL, **{"far_encoder": "vgg19", **more})
     module.prepare()
     module.fill()
     module.log = lambda *_, **__: None  # type: ignore[method-assign]
@@ -183,7 +183,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def _stage_one(path: str, **options: Any) -> None:
     """A checkpoint as stage 1's fit leaves it, marked like one that learned from random backbones."""
-    chosen = {"preset": "small", "far_encoder": "edsr", "use_s": True, "demodulate": True, **options}
+    chosen = {"preset": "small", "far_encoder": "vgg19", "use_s": True, "demodulate": True, **options}
     stage = HRAwarePretrain(**chosen)
     head = {"pytorch-lightning_version": "2.6.6", "marks": ["random_backbones"]}
     known = {"_class_path": "srbench.modules.HRAwarePretrain", "scale": 4, **chosen}
@@ -194,7 +194,7 @@ def _arguments(*more: str, pretrained: str = "stage1.ckpt") -> list[str]:
     return [
         *("fit", "--config=methods/hraware/2_finetune.yaml", "--config=data/unlabelled.yaml"),
         *(f"--model.init_args.model={NET}", "--model.init_args.weights=base.pth", "--data.init_args.root=lq"),
-        *("--model.init_args.preset=small", "--model.init_args.far_encoder=edsr"),
+        *("--model.init_args.preset=small", "--model.init_args.far_encoder=vgg19"),
         *("--model.init_args.allow_random_backbones=true", f"--model.init_args.pretrained={pretrained}"),
         *("--data.init_args.batch_size=2", "--data.init_args.patch_size=96", "--data.init_args.samples_per_epoch=4"),
         *("--trainer.max_steps=2", "--trainer.default_root_dir=run", "--trainer.log_every_n_steps=1"),

@@ -37,7 +37,7 @@ def test_weights_are_drawn_from_the_generator_with_variance_a_tenth_over_fan_in(
         assert float(weight.detach().var()) == pytest.approx(0.1 / (weight.shape[1] * 9), rel=0.15)
         assert abs(float(weight.detach().mean())) < 0.1 * float(weight.detach().std())
     twin.draw(torch.Generator().manual_seed(4))
-    assert not torch.equal(net.body[0].weight, twin.body[0].weight)
+    assert not torch.equal(next(net.parameters()), next(twin.parameters()))
 
 
 def test_no_pixel_beyond_its_reach_matters() -> None:

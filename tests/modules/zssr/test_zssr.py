@@ -17,6 +17,7 @@ from srbench.errors import InputError
 from srbench.modules import ZSSR
 from srbench.modules.zssr import learning
 from srbench.modules.zssr.geometry import shrinker
+from srbench.modules.zssr.net import ZSSRNet
 from srbench.modules.zssr.rate import RateRule
 from srbench.records import find_records, read_rows
 
@@ -93,7 +94,7 @@ def test_gradual_scales_feed_on_what_was_made(monkeypatch: pytest.MonkeyPatch) -
 def test_learning_ends_with_the_learning_rate() -> None:
     task = learning.Task([torch.full((1, 3, 16, 16), 0.5)], 2, shrinker(2), 16, _small().setting(known=True).how, 0.0)
     net = _small().net
-    assert isinstance(net, torch.nn.Module)
+    assert isinstance(net, ZSSRNet)
     generator = torch.Generator().manual_seed(0)
     rule = RateRule(start=1e-9)  # below its end: one step, and over
     assert learning.learn(net, net.correct, task, rule, range(50), generator) == (1, None)
