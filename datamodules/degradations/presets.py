@@ -93,7 +93,7 @@ class RealESRGAN(Degradation):
 
 
 class DASR(Degradation):
-    """DASR's three levels (arXiv 2203.09472; released options): weak and standard have one stage, severe has two.
+    """DASR's three levels (arXiv 2203.14216; released options): weak and standard have one stage, severe has two.
 
     As released, training sharpens gt, makes lq from it and trains on it; the flags ``*_gt_usm`` are never read. The
     published test sets Level-I, II and III are whole images that were not sharpened: ``sharpen=none``, ``crop=null``.

@@ -61,7 +61,7 @@ def _div2k_levels() -> Spec:
     # No sharpening: the authors' scripts leave it out, though training has it.
     levels = (("level1", "weak"), ("level2", "standard"), ("level3", "severe"))
     parts = tuple(Part(name, f"{{of}}_{name}", DASR(level=kind, sharpen="none", crop=None)) for name, kind in levels)  # type: ignore[arg-type]
-    return Spec("div2k_levels", parts, "DASR, arXiv 2203.09472, and DACESR")
+    return Spec("div2k_levels", parts, "DASR, arXiv 2203.14216, and DACESR")
 
 
 def _deedsr_val() -> Spec:
