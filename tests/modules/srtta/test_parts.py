@@ -168,7 +168,7 @@ def test_importance_is_the_mean_of_squared_gradients(clean: str) -> None:
     for file in files:
         loss = consistency(method.upscale, to_tensor(read_image(file).pixels)[None])
         each.append(torch.autograd.grad(loss, list(body.values())))
-    whole, last = (importance(method.upscale, body, files, how) for how in ("all", "last"))  # type: ignore[arg-type]
+    whole, last = (importance(method.upscale, body, files, how) for how in ("all", "last"))
     for i, name in enumerate(body):
         assert torch.allclose(whole[name], (each[0][i] ** 2 + each[1][i] ** 2) / 2)
         assert torch.allclose(last[name], each[1][i] ** 2)
@@ -214,7 +214,7 @@ def test_a_step_is_the_formula() -> None:
 
     def deep(one: nn.Module, lq: Tensor) -> Tensor:
         shallow = one.conv_first((lq - one.rgb_mean) * 255)  # type: ignore[operator]
-        return one.upsample(shallow + one.conv_after_body(one.body(shallow)))  # type: ignore[operator, no-any-return]
+        return one.upsample(shallow + one.conv_after_body(one.body(shallow)))  # type: ignore[operator]
 
     wanted, teacher = deep(start, x).detach(), deep(reference.parts()["net"], x).detach()
     found = deep(net, y)
