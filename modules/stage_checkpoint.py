@@ -30,6 +30,26 @@ def need_stage(path: str | None, config: str) -> str:
     return path
 
 
+def need_maker(path: str, maker: str, config: str) -> None:
+    """Refuses a checkpoint of another of srbench's stages; one of a class of the user's own passes.
+
+    Args:
+        path: the checkpoint.
+        maker: name of the class whose checkpoint is wanted.
+        config: of that stage.
+
+    Raises:
+        InputError: another stage made it.
+    """
+    made_by = str(_remembered(path).get("_class_path", ""))
+    if made_by.startswith("srbench.modules.") and made_by.rpartition(".")[2] != maker:
+        raise InputError(
+            f"it is a checkpoint of {made_by.rpartition('.')[2]}, not of {maker}",
+            where=path,
+            remedy=f"give that of srbench fit --config {config}",
+        )
+
+
 def need_options(path: str, options: Mapping[str, Any]) -> None:
     """Refuses a checkpoint that was trained with other options, which its tensors alone would not show.
 
@@ -40,8 +60,7 @@ def need_options(path: str, options: Mapping[str, Any]) -> None:
     Raises:
         InputError: one differs.
     """
-    held = read_checkpoint(path)
-    known = held.get("hyper_parameters") or {} if isinstance(held, Mapping) else {}
+    known = _remembered(path)
     for name, value in options.items():
         if name in known and known[name] != value:
             raise InputError(
@@ -49,3 +68,9 @@ def need_options(path: str, options: Mapping[str, Any]) -> None:
                 where=path,
                 remedy=f"set --model.init_args.{name} {known[name]}, or train the stage before with {value}",
             )
+
+
+def _remembered(path: str) -> Mapping[str, Any]:
+    held = read_checkpoint(path)
+    known: Mapping[str, Any] = held.get("hyper_parameters") or {} if isinstance(held, Mapping) else {}
+    return known

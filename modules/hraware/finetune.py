@@ -21,7 +21,7 @@ from srbench.modules.losses.reconstruction import ReconstructionLoss
 from srbench.modules.nets.frozen import Frozen
 from srbench.modules.nets.lr_reconstruction import LRReconstruction, Preset, ReconSpace, enlarged, sizes_of
 from srbench.modules.nets.modulated_reconstructor import EntryKind
-from srbench.modules.stage_checkpoint import need_options, need_stage
+from srbench.modules.stage_checkpoint import need_maker, need_options, need_stage
 from srbench.weights import checkpoint_marks
 
 MAKES_PRETRAINED = "methods/hraware/1_pretrain.yaml"
@@ -126,6 +126,7 @@ class HRAwareFinetune(AdaptedSR):
             self.stamp("random_backbones")
         else:
             path = need_stage(self.pretrained, MAKES_PRETRAINED)
+            need_maker(path, "HRAwarePretrain", MAKES_PRETRAINED)
             need_options(path, self.options)
             load_pretrained(path, net, far)
             self.stamp(*checkpoint_marks(path))

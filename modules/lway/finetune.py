@@ -22,7 +22,7 @@ from srbench.modules.nets.lr_reconstruction import (
     sizes_of,
 )
 from srbench.modules.nets.modulated_reconstructor import EntryKind
-from srbench.modules.stage_checkpoint import need_options, need_stage
+from srbench.modules.stage_checkpoint import need_maker, need_options, need_stage
 from srbench.weights import checkpoint_marks, load_state, load_strict
 
 MAKES_PRETRAINED = "methods/lway/1_pretrain.yaml"
@@ -84,6 +84,7 @@ class LWayFinetune(AdaptedSR):
             self.stamp("random_backbones")
         else:
             path = need_stage(self.pretrained, MAKES_PRETRAINED)
+            need_maker(path, "LWayPretrain", MAKES_PRETRAINED)
             need_options(path, {"preset": self.preset, **self.options})
             load_strict(net, load_state(path, part="net"), where=path)
             self.stamp(*checkpoint_marks(path))

@@ -90,3 +90,8 @@ def test_step_one_is_needed_and_must_have_been_trained_alike(tmp_path: Path) -> 
     assert all(torch.equal(v, module.parts()["r"].state_dict()[k]) for k, v in stage.parts()["r"].state_dict().items())
     with pytest.raises(InputError, match="trained with demodulate True, and here demodulate is False"):
         _finetune(pretrained=str(path), demodulate=False)
+    torch.save({**held, "hyper_parameters": {**known, "_class_path": "srbench.modules.HRAwarePretrain"}}, path)
+    with pytest.raises(
+        InputError, match=r"a checkpoint of HRAwarePretrain, not of LWayPretrain; .*lway/1_pretrain\.yaml"
+    ):
+        _finetune(pretrained=str(path))
