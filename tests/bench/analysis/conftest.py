@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from srbench.cli import main
 from srbench.module import SRModule
+
+from . import semantic_set as mini
 
 
 class OneConv(SRModule):
@@ -36,3 +43,22 @@ def photo() -> Tensor:
     y, x = np.mgrid[:24, :28]
     planes = [0.5 + 0.4 * np.sin(x / (2 + c) + y / 3) * np.cos(y / (3 + c)) for c in range(3)]
     return torch.from_numpy(np.stack(planes)).float()
+
+
+@pytest.fixture
+def laid(tmp_path: Path) -> mini.Miniature:
+    """An annotated set of two images."""
+    return mini.lay(tmp_path)
+
+
+@pytest.fixture
+def analyze(laid: mini.Miniature, tmp_path: Path) -> Callable[..., list[dict[str, str]]]:
+    """Runs ``srbench analyze semantic`` on it; the rows that it wrote."""
+
+    def call(*arguments: str, status: int = 0) -> list[dict[str, str]]:
+        out = str(tmp_path / "out")
+        given = ["--annotations", laid.instances, "--panoptic", laid.panoptic, "--side", str(mini.SIDE), "--out", out]
+        assert main(["analyze", "semantic", *given, *arguments]) == status
+        return list(csv.DictReader((tmp_path / "out" / "semantic.csv").open())) if not status else []
+
+    return call
