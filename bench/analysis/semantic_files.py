@@ -58,6 +58,9 @@ def _checked(held: Any, path: Path, truth: Truth) -> list[dict[str, Any]]:
         if entry["image_id"] not in pictures:
             raise InputError(f"image {entry['image_id']} is not annotated", where=path, remedy="see --partial")
         mask, wanted = entry.get("segmentation"), pictures[entry["image_id"]].size
+        if isinstance(mask, list):
+            what = f"the mask of entry {i} is an outline"
+            raise InputError(what, where=path, remedy="encode masks as runs (pycocotools.mask.encode)")
         if isinstance(mask, dict) and tuple(mask.get("size", ())) != wanted:
             what = f"a mask of {mask.get('size')}, and image {entry['image_id']} is scored at {list(wanted)}"
             raise InputError(what, where=path, remedy="give predictions of the restored images, or --side 0")

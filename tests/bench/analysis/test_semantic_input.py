@@ -60,6 +60,10 @@ BAD: dict[str, tuple[Callable[[mini.Miniature, Path], list[str]], str]] = {
         lambda _, at: [f"--predictions=A={_predicted(at, text=_entry(segmentation={'size': [2, 2], 'counts': 'x'}))}"],
         "a mask of [2, 2], and image 7 is scored at [64, 64]",
     ),
+    "outline": (
+        lambda _, at: [f"--predictions=A={_predicted(at, text=_entry(segmentation=[[0, 0, 1, 0, 1, 1]]))}"],
+        "the mask of entry 0 is an outline",
+    ),
     "broken": (lambda _, at: [f"--predictions=A={_predicted(at, text='[')}"], "cannot be read as JSON"),
     "map of own size": (lambda laid, at: [f"--predictions=A={_predicted(at, own=laid)}"], "32x32, not 64x64"),
     "negative": (lambda _, at: [f"--predictions=A={_made(at / 'p')}", "--side=-1"], "--side"),
