@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="METHOD=FILE",
         help="weights of your own for a row: a checkpoint of srbench fit (.ckpt), or a file in the authors' layout",
     )
-    add("--trial", action="store_true", help="small random networks where weights are absent; their cells are stamped")
+    add("--trial", action="store_true", help="random networks, mostly small, where weights are absent: stamped")
     add("--launcher", choices=LAUNCHERS, default="here", help="where cells run (%(default)s)")
     add("--job", action="append", default=[], metavar="KEY=VALUE", help="an option of submitit's jobs: timeout_min=60")
     add("--allow-commands", action="store_true", help="let methods run programs of their authors")
