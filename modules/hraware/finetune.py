@@ -35,7 +35,8 @@ class HRAwareFinetune(AdaptedSR):
 
     E_deg, E_img, R, T_a and T_m are those of stage 1 and frozen, with CLIP. R's noise is left out. ``preset``,
     ``recon_space``, ``entry``, ``demodulate``, ``use_s``, ``far_encoder`` and ``clip_layer`` must be those of stage 1,
-    see :class:`~srbench.modules.hraware.pretrain.HRAwarePretrain`.
+    see :class:`~srbench.modules.hraware.pretrain.HRAwarePretrain`. A stage 1 that makes lq again no better than its
+    mean colour (too short a training for its average) is warned of: FAR alone then moves the network, which collapses.
 
     Args:
         model: the method whose network is adapted, see :class:`~srbench.modules.adapted.AdaptedSR`.
