@@ -32,10 +32,12 @@ Half = Literal["float32", "float16", "bfloat16"]
 class LatentSR(LatentMethod, SRModule):
     """A base model, the way it is sampled and trained; a method gives what the noise is predicted from.
 
-    Images are restored one by one: lq is laid on a canvas, magnified bicubically and encoded; latents are sampled, the
-    noise of overlapping windows mixed and the scheduler's step taken on the whole (StableSR's aggregation sampling);
-    they are decoded in tiles and their colours corrected. Everything drawn comes from the image's own generator. Memory
-    grows with window and tile. It trains by the squared error of the noise at uniformly drawn steps.
+    Images are restored one by one, in any size from which sr has 64 pixels or more on each side: lq is laid on a canvas
+    (enlarged to ``short_side``, filled up by reflection until the sides divide by 64; sr is cut out of it), magnified
+    bicubically and encoded; latents are sampled, the noise of overlapping windows mixed and the scheduler's step taken
+    on the whole (StableSR's aggregation sampling); they are decoded in tiles and their colours corrected. Everything
+    drawn comes from the image's own generator. Memory grows with window and tile. It trains by the squared error of the
+    noise at uniformly drawn steps, on crops whose sides divide by 8.
 
     Args:
         base: a folder as diffusers writes it, a single file in the original layout, or a repository in the hub's cache;
@@ -73,6 +75,7 @@ class LatentSR(LatentMethod, SRModule):
 
     stochastic: ClassVar[bool] = True
     unhashed: ClassVar[tuple[str, ...]] = ("weights", "offload", "slicing", "latents")
+    borrowed: bool = False  # its networks are another method's, which has loaded the base
 
     def __init__(
         self,
@@ -149,7 +152,7 @@ class LatentSR(LatentMethod, SRModule):
         Raises:
             InputError: the base is absent, damaged, or of another family.
         """
-        if not self._prepared:
+        if not self._prepared and not self.borrowed:
             base = sd.need_base(self, self.base, self.family, self.size)
             if base is not None:
                 self.load_base(base)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from srbench.contracts import Batch
 from srbench.errors import InputError
 from srbench.module import SRModule
 from srbench.modules.cassr.captions import captioning
-from srbench.modules.cassr.controls import Control, controls, copy_downward, make_controlnet
+from srbench.modules.cassr.controls import Control, controls, copy_downward, freeze_unseen, make_controlnet
 from srbench.modules.cassr.given import Given
 from srbench.modules.cassr.multiple_attention import MultipleAttention, Order, check_attention
 from srbench.modules.cassr.reference import Kind, Reference
@@ -63,6 +63,7 @@ class CasSR(LatentSR):
     Args:
         reference: see :class:`~srbench.modules.cassr.reference.Reference`.
         reference_model: makes the references that the data does not bring; by ``class_path``.
+        share_base: hold the base once where that is stage 1 on the same one, unless something is offloaded.
         multi_attention: off leaves a ControlNet on two images (Fig. 6e).
         heads: of the attentions; None takes the self-attention's.
         residual: see above.
@@ -91,13 +92,15 @@ class CasSR(LatentSR):
         InputError: a value is impossible, or two contradict each other.
     """
 
-    trains_on_lq_latents = False
+    trains_on_lq_latents: ClassVar[bool] = False
+    unhashed: ClassVar[tuple[str, ...]] = (*LatentSR.unhashed, "share_base")
 
     def __init__(
         self,
         *,
         reference: Kind = "scedit",
         reference_model: SRModule | None = None,
+        share_base: bool = True,
         multi_attention: bool = True,
         heads: int | None = None,
         residual: bool = True,
@@ -140,7 +143,7 @@ class CasSR(LatentSR):
         check_attention(multi_attention, add_to_skips != "none", features == "after", zero_init)
         self.add_to_skips, self.features, self.unconditional = add_to_skips, features, unconditional
         self.name = safe_name(name, kind="method name")
-        self.reference = Reference(reference, reference_model)
+        self.reference = Reference(reference, reference_model, share_base=share_base)
         said = {"prompt": prompt, "negative": negative_prompt, "tokenizer": tokenizer}
         wording: dict[str, Any] = {**said, "dropout": prompt_dropout, "captions": captioning(captions, captioner)}
         self.wording = Wording(family, size, **wording)
@@ -151,6 +154,8 @@ class CasSR(LatentSR):
         self.attentions = (
             MultipleAttention(self.unet, **design, order=order, plain_block=plain_block) if multi_attention else None
         )
+        if self.attentions is not None and add_to_skips == "none":
+            freeze_unseen(self.controlnet, self.attentions.skips(self.unet), behind=features == "after")
         self._subject: Subject | None = None
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -69,3 +69,33 @@ def copy_downward(unet: nn.Module, controlnet: nn.Module) -> None:
     """Gives ``controlnet`` the weights of the UNet's downward half anew, when the UNet's own have been loaded."""
     for part in ("conv_in", "time_embedding", "down_blocks", "mid_block"):
         getattr(controlnet, part).load_state_dict(getattr(unet, part).state_dict())
+
+
+def freeze_unseen(net: nn.Module, seen: Sequence[int], *, behind: bool) -> None:
+    """Freezes what no output of a ControlNet depends on when only some features are looked at.
+
+    It would get no gradient, at which DDP stops.
+
+    Args:
+        net: ``ControlNetModel``.
+        seen: numbers of the skips whose features are used; the middle block's are not.
+        behind: whether they are used behind the zero-initialised convolutions.
+    """
+    parts: Any = net
+    for i, zero in enumerate(parts.controlnet_down_blocks):
+        zero.requires_grad_(behind and i in seen)
+    for i, layer in enumerate(_layers(net)):
+        if i > max(seen):
+            layer.requires_grad_(False)
+    parts.mid_block.requires_grad_(False)
+    parts.controlnet_mid_block.requires_grad_(False)
+
+
+def _layers(net: nn.Module) -> Iterator[nn.Module]:
+    """What makes each skip of the one before it."""
+    parts: Any = net
+    yield parts.conv_in
+    for block in parts.down_blocks:
+        attentions = getattr(block, "attentions", [None] * len(block.resnets))
+        yield from (nn.ModuleList([r] if a is None else [r, a]) for r, a in zip(block.resnets, attentions, strict=True))
+        yield from block.downsamplers or ()

@@ -178,6 +178,10 @@ class MultipleAttention(nn.Module):
                 {image: ImageAttention(place.width, place.context, own, **settings) for image in ("ref", "lq")}
             )
 
+    def skips(self, unet: nn.Module) -> list[int]:
+        """Numbers of the skips of ``unet`` whose features are looked at."""
+        return [place.skip for place in places(unet) if place.name in self.layers]
+
     @contextmanager
     def guiding(self, unet: nn.Module, ref: Sequence[Tensor], lq: Sequence[Tensor]) -> Iterator[None]:
         """Within it, ``unet`` looks at the two images.

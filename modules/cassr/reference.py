@@ -11,6 +11,7 @@ from srbench.contracts import Batch
 from srbench.errors import InputError
 from srbench.module import SRModule
 from srbench.modules.cassr.activation import CasSRActivation
+from srbench.modules.cassr.shared_base import can_share, share
 from srbench.naming import unknown_name
 
 Kind = Literal["lq", "scedit", "controlnet", "external"]
@@ -27,16 +28,18 @@ class Reference:
     Args:
         kind: ``lq``: lq itself, magnified; ``scedit`` or ``controlnet``: stage 1's; ``external``: any method's.
         model: makes those that the data does not bring; None if it brings all. ``lq`` drops it.
+        share_base: let stage 1 work with its owner's base, see :func:`~srbench.modules.cassr.shared_base.can_share`.
 
     Raises:
         InputError: the model does not fit the kind.
     """
 
-    def __init__(self, kind: Kind, model: SRModule | None = None) -> None:
+    def __init__(self, kind: Kind, model: SRModule | None = None, *, share_base: bool = True) -> None:
         if kind not in get_args(Kind):
             raise unknown_name("reference", kind, get_args(Kind), where="model.init_args.reference")
         _check(kind, model)
         self.kind: Kind = kind
+        self.share_base = share_base
         self.model = None if model is None or kind == "lq" else model.eval().requires_grad_(False)
 
     def prepare(self, owner: SRModule) -> None:
@@ -56,6 +59,8 @@ class Reference:
             )
         if model.needs_weights and model.weights is None and any(True for _ in model.parameters()):
             owner.stamp("random_backbones")
+        if self.share_base and can_share(model, owner):
+            share(model, owner)
         model.setup("test")
         owner.stamp(*model.marks)
 

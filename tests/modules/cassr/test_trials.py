@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
-import numpy as np
 import pytest
+import skimage
 from PIL import Image
 
 from srbench.cli import main
+from srbench.datamodules.published import SETS
 from srbench.records import find_records
 from srbench.weights import read_checkpoint
 
@@ -19,16 +21,22 @@ def stage(name: str) -> list[str]:
     return ["--config", f"methods/cassr/{name}.yaml", "--config", f"trials/cassr/{name}.yaml"]
 
 
+REAL = ("RealSR-Canon", "RealSR-Nikon", "DRealSR")
+
+
 def pairs(folder: Path) -> None:
-    """Two pairs of 96 and 24 pixels."""
-    for i in range(2):
-        rough = Image.fromarray(np.random.default_rng(i).integers(0, 256, (12, 12, 3), dtype=np.uint8))
+    """Two pairs of 96 and 24 pixels, cut out of photographs."""
+    for name in ("astronaut", "chelsea"):
+        with Image.open(Path(skimage.__file__).parent / "data" / f"{name}.png") as photograph:
+            cut = photograph.crop((120, 120, 216, 216))
         for kind, side in (("gt", 96), ("lq", 24)):
             (folder / kind).mkdir(parents=True, exist_ok=True)
-            rough.resize((side, side), Image.Resampling.BICUBIC).save(folder / kind / f"{i}.png")
+            cut.resize((side, side), Image.Resampling.BICUBIC).save(folder / kind / f"{name}.png")
 
 
-def test_two_stages_in_a_row_and_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_stages_in_a_row_and_records_of_the_papers_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, miniatures: ModuleType
+) -> None:
     monkeypatch.chdir(tmp_path)
     pairs(Path("pairs"))
     first = "runs/cassr/1_activation/checkpoints/last.ckpt"
@@ -41,7 +49,7 @@ def test_two_stages_in_a_row_and_a_record(tmp_path: Path, monkeypatch: pytest.Mo
     images = ["--config", "data/images.yaml", "--data.init_args.root", "pairs/lq", "--data.init_args.name", "ref"]
     made = ["--ckpt_path", first, "--benchmark.out", "pairs"]
     assert main(["predict", *stage("1_activation"), *images, *made, *QUIET]) == 0
-    assert sorted(path.name for path in Path("pairs/ref_x4").glob("*.png")) == ["0.png", "1.png"]
+    assert sorted(path.name for path in Path("pairs/ref_x4").glob("*.png")) == ["astronaut.png", "chelsea.png"]
 
     folders = [f"--data.init_args.train_{kind}" for kind in ("gt", "lq", "ref")]
     triples = [
@@ -51,16 +59,12 @@ def test_two_stages_in_a_row_and_a_record(tmp_path: Path, monkeypatch: pytest.Mo
     held = read_checkpoint("runs/cassr/2_cassr/checkpoints/last.ckpt")
     assert {name.split(".")[0] for name in held["state_dict"]} == {"controlnet", "attentions"}
 
-    data = [
-        "--data",
-        "ImagePairs",
-        "--data.test_gt",
-        "pairs/gt",
-        "--data.test_lq",
-        "pairs/lq",
-        "--data.test_name",
-        "mini",
-    ]
-    assert main(["test", *stage("test"), *data, *QUIET, "--benchmark.out", "out"]) == 0
-    [(_, record)] = find_records([Path("out")])
-    assert (record.method, record.n, record.marks) == ("CasSR", 2, ("random_backbones",))
+    for name in REAL:
+        miniatures.make(SETS[name], Path("sets"), count=2, side=16)
+    sets = ["--data.init_args.root", "sets", "--data.init_args.allow_partial", "true", "--benchmark.out", "out"]
+    for data in ("data/realsr.yaml", "data/drealsr.yaml"):
+        assert main(["test", *stage("test"), "--config", data, *sets, *QUIET]) == 0
+    records = [record for _, record in find_records([Path("out")])]
+    assert sorted(record.test_set for record in records) == sorted(REAL)
+    for record in records:
+        assert (record.method, record.n, record.marks) == ("CasSR", 2, ("random_backbones",))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
-import numpy as np
 import pytest
+import skimage
 import torch
 from PIL import Image
 
 from srbench.build import build_model
 from srbench.catalog import config_names, load_stack
 from srbench.cli import main
+from srbench.datamodules.published import SETS
 from srbench.modules.deedsr import DeeDSR
 from srbench.records import find_records
 from srbench.weights import read_checkpoint
@@ -20,6 +22,7 @@ QUIET = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false
 SMALL = ["--model.init_args.steps", "2", "--model.init_args.short_side", "64"]
 ADAPTER, TEST = "methods/deedsr/2_adapter.yaml", "methods/deedsr/test.yaml"
 LAST = "checkpoints/last.ckpt"
+REAL = ("RealSR-Canon", "RealSR-Nikon", "DRealSR")
 SAMPLERS = {"guided": "guided", "lr": "lr", "noise": "noise"}
 
 
@@ -28,9 +31,9 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SRBENCH_WEIGHTS", str(tmp_path / "none"))
     Path("photos").mkdir()
-    for i in range(2):
-        rough = np.random.default_rng(i).integers(0, 256, (16, 20, 3), dtype=np.uint8)
-        Image.fromarray(rough).resize((160, 128), Image.Resampling.BICUBIC).save(f"photos/{i}.png")
+    for name in ("astronaut.png", "chelsea.png"):
+        with Image.open(Path(skimage.__file__).parent / "data" / name) as photograph:
+            photograph.crop((96, 96, 256, 224)).save(f"photos/{name}")
 
 
 def _fit(stage: str, steps: int, *more: str) -> None:
@@ -40,13 +43,13 @@ def _fit(stage: str, steps: int, *more: str) -> None:
     assert main(["fit", *configs, *given, *sizes, *more, *QUIET]) == 0
 
 
-def _test() -> None:
-    configs = ["--config", TEST, "--config", "trials/deedsr/test.yaml"]
-    data = ["--data", "ImagePairs", "--data.test_gt", "photos", "--data.test_name", "photos"]
-    assert main(["test", *configs, *data, *SMALL, *QUIET, "--benchmark.out", "out"]) == 0
+def _test(data: str) -> None:
+    configs = ["--config", TEST, "--config", "trials/deedsr/test.yaml", "--config", data]
+    sets = ["--data.init_args.root", "sets", "--data.init_args.allow_partial", "true"]
+    assert main(["test", *configs, *sets, *SMALL, *QUIET, "--benchmark.out", "out"]) == 0
 
 
-def test_both_stages_and_a_record() -> None:
+def test_both_stages_and_records_of_the_papers_sets(miniatures: ModuleType) -> None:
     learner = ["--data.init_args.batch_size", "2", "--model.init_args.queue", "8"]
     _fit("1_learner", 2, *learner)
     _fit("2_adapter", 2)
@@ -54,12 +57,17 @@ def test_both_stages_and_a_record() -> None:
     assert saved["global_step"] == 2
     assert {name.split(".")[0] for name in saved["state_dict"]} == {"adapter", "modulators", "unet"}
     assert all("attn2" in name for name in saved["state_dict"] if name.startswith("unet."))
-    _test()
-    [(_, record)] = find_records([Path("out")])
-    assert (record.method, record.n, record.marks) == ("DeeDSR", 2, ("random_backbones",))
-    value = record.metrics["psnr_y219"].mean
-    assert value is not None
-    assert 0 < value < 60
+    for name in REAL:
+        miniatures.make(SETS[name], Path("sets"), count=2, side=16)
+    _test("data/realsr.yaml")
+    _test("data/drealsr.yaml")
+    records = [record for _, record in find_records([Path("out")])]
+    assert sorted(record.test_set for record in records) == sorted(REAL)
+    for record in records:
+        assert (record.method, record.n, record.marks) == ("DeeDSR", 2, ("random_backbones",))
+        value = record.metrics["psnr_y219"].mean
+        assert value is not None
+        assert 0 < value < 60
 
 
 def test_a_resumed_run_is_the_straight_one() -> None:
