@@ -71,7 +71,10 @@ def test_an_oracle_is_marked_as_soon_as_it_is_built(method: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*a random network stands in")
-def test_the_trial_from_the_first_stage_to_a_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("method", "named"), [("hraware", "DVMSR-HRaware"), ("lway", "DVMSR-LWay")])
+def test_the_trial_from_the_first_stage_to_a_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, named: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     for variable in ("SRBENCH_WEIGHTS", "TORCH_HOME", "HOME"):
         monkeypatch.setenv(variable, str(tmp_path / "none"))
@@ -82,14 +85,14 @@ def test_the_trial_from_the_first_stage_to_a_record(tmp_path: Path, monkeypatch:
             Image.fromarray(rough).resize(size, Image.Resampling.BICUBIC).save(f"{folder}/{i}.png")
     quiet = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
     few = ["--data.init_args.samples_per_epoch", "8", "--trainer.max_steps", "2", *quiet]
-    first = ["--config", "methods/hraware/1_pretrain.yaml", "--config", "trials/hraware/1_pretrain.yaml"]
+    first = ["--config", f"methods/{method}/1_pretrain.yaml", "--config", f"trials/{method}/1_pretrain.yaml"]
     photos = ["--config", "data/hr_images.yaml", "--data.init_args.gt", "photos"]
     assert main(["fit", *photos, *first, *few, "--trainer.limit_val_batches", "0"]) == 0
-    second = ["--config", "methods/hraware/2_finetune.yaml", "--config", "data/unlabelled.yaml"]
-    trial = ["--config", "trials/hraware/2_finetune.yaml", "--data.init_args.root", "lq"]
+    second = ["--config", f"methods/{method}/2_finetune.yaml", "--config", "data/unlabelled.yaml"]
+    trial = ["--config", f"trials/{method}/2_finetune.yaml", "--data.init_args.root", "lq"]
     assert main(["fit", *second, *trial, *few, "--model.init_args.weights", "null"]) == 0
     pairs = ["--data", "ImagePairs", "--data.test_gt", "photos", "--data.test_lq", "lq"]
-    last = ["--ckpt_path", "runs/hraware/2_finetune/checkpoints/last.ckpt"]
+    last = ["--ckpt_path", f"runs/{method}/2_finetune/checkpoints/last.ckpt"]
     assert main(["test", *last, *pairs, *quiet, "--benchmark.out", "out"]) == 0
     [(_, record)] = find_records([Path("out")])
-    assert (record.method, record.n, record.marks) == ("DVMSR-HRaware", 3, ("random_backbones",))
+    assert (record.method, record.n, record.marks) == (named, 3, ("random_backbones",))
