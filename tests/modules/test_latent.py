@@ -345,6 +345,15 @@ def test_without_weights_it_refuses_in_one_line(run: Run) -> None:
     assert "tiny base has no published weights" in shown.strip().splitlines()[-1]
 
 
+def test_unfit_sizes_are_refused_in_one_line(run: Run) -> None:
+    Path("small").mkdir()
+    Image.new("RGB", (80, 60)).save("small/0801.png")
+    shown = run("test", "--data.test_gt", "small", "--benchmark.out", "records", status=2)
+    assert shown.strip().splitlines()[-1].startswith("srbench: error: 0801: an image of 60x80 is too small")
+    shown = run("fit", "--data.patch_size", "60", "--trainer.max_steps", "1", status=2)
+    assert "training images of 60x60 cannot be encoded; use 64 or more" in shown.strip().splitlines()[-1]
+
+
 @pytest.mark.slow
 def test_training_in_two_processes_equals_one_at_the_same_global_batch(run: Run, tmp_path: Path) -> None:
     """Through gloo, in processes of their own; noise and steps are the samples', whichever process has them."""
