@@ -21,7 +21,7 @@ from srbench import __version__
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
-LOCKED_EXTRAS = ("iqa", "diffusion", "wandb", "arches", "dev")
+LOCKED_EXTRAS = ("iqa", "tagger", "diffusion", "wandb", "arches", "cluster", "semantic", "dev")
 """Everything but mamba, which needs CUDA to build."""
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
 
