@@ -86,6 +86,20 @@ def test_stage_2_trains_controlnet_and_attentions_alone() -> None:
     assert bool(module.controlnet.controlnet_cond_embedding.conv_out.weight.grad.any())
 
 
+@pytest.mark.parametrize("more", [{}, {"features": "after", "zero_init": False}, {"plain_block": True}], ids=str)
+def test_without_skips_all_that_trains_has_a_gradient(more: dict[str, Any]) -> None:
+    """Or DDP would stop; what only the skips would show is frozen."""
+    module = cassr(add_to_skips="none", reference="external", reference_model=Bicubic(), **more)
+    held = module.training_conditions(Batch(lq=picture(count=2), name=["a", "b"]), None)
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    module.predict_noise(x, torch.tensor([5, 900]), held).square().mean().backward()
+    silent = [name for name, p in module.named_parameters() if p.requires_grad and p.grad is None]
+    assert not silent
+    frozen = [name for name, p in module.controlnet.named_parameters() if not p.requires_grad]
+    assert frozen
+    assert any(name.startswith("down_blocks.3.") for name in frozen) != bool(more.get("plain_block"))
+
+
 def test_recomputing_blocks_changes_no_gradient() -> None:
     grads = []
     for checkpointing in (False, True):
@@ -187,6 +201,35 @@ def test_a_models_reference_is_what_it_makes_by_itself() -> None:
     assert not torch.equal(given, cassr(reference="lq").restore(batch()))
     assert "random_backbones" in made.marks
     assert not any(name.startswith("reference") for name, _ in made.named_parameters())
+
+
+@pytest.mark.parametrize("tuner", ["csc"])
+def test_stage_1_works_with_the_base_of_stage_2(tuner: Any) -> None:
+    """The same images, from one UNet, autoencoder and text encoder; none where formats or places differ."""
+    made = []
+    for share_base in (True, False):
+        torch.manual_seed(1)
+        first = CasSRActivation(**TINY, tuner=tuner)
+        for name, parameter in first.tuners.named_parameters():
+            if not bool(parameter.any()) and (tuner == "csc" or name.startswith("controlnet_")):
+                torch.nn.init.normal_(parameter, std=0.1)
+        kind: Any = "scedit" if tuner == "csc" else "controlnet"
+        module = cassr(reference=kind, reference_model=first, share_base=share_base)
+        assert (first.unet is module.unet) == share_base
+        assert (first.vae.net is module.vae.net) == share_base
+        assert (first.wording.prompts is module.wording.prompts) == share_base
+        assert module.marks == ("random_backbones",)
+        assert not any(name.startswith("reference") for name in module.state_dict())
+        made.append(module.restore(batch()))
+    assert torch.equal(*made)
+
+
+@pytest.mark.parametrize("other", [{"half": "bfloat16"}, {"family": "sd21"}, {"slicing": True}, {"offload": True}])
+def test_a_base_that_differs_is_not_shared(other: dict[str, Any]) -> None:
+    first = CasSRActivation(**{**TINY, **other})
+    module = CasSR(**TINY, reference="scedit", reference_model=first)
+    module.setup("test")
+    assert first.unet is not module.unet
 
 
 def test_any_method_makes_references_and_odd_sizes_lie_on_one_canvas() -> None:
