@@ -44,9 +44,9 @@ def test_sizes_and_widths_at_full_size() -> None:
     with torch.device("meta"):
         full = make_unet("sd15", "full")
         nine, twelve = MultipleAttention(full), MultipleAttention(full, plain_block=True)
-        control = make_controlnet(full)
-    counts = [sum(p.numel() for p in net.parameters()) for net in (nine, twelve, control)]
-    assert counts == [47_553_920, 86_898_560, 361_279_120]
+        control, other = make_controlnet(full), make_controlnet(make_unet("sd21", "full"))
+    counts = [sum(p.numel() for p in net.parameters()) for net in (nine, twelve, control, other)]
+    assert counts == [47_553_920, 86_898_560, 361_279_120, 364_228_240]
     contexts = [place.context for place in places(full)]
     assert contexts == [1280] * 3 + [1280, 1280, 640] + [640, 640, 320] + [320, 320, 320]
     assert {place.heads for place in places(full)} == {8}

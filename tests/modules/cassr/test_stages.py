@@ -203,7 +203,7 @@ def test_a_models_reference_is_what_it_makes_by_itself() -> None:
     assert not any(name.startswith("reference") for name, _ in made.named_parameters())
 
 
-@pytest.mark.parametrize("tuner", ["csc"])
+@pytest.mark.parametrize("tuner", ["csc", "controlnet"])
 def test_stage_1_works_with_the_base_of_stage_2(tuner: Any) -> None:
     """The same images, from one UNet, autoencoder and text encoder; none where formats or places differ."""
     made = []
@@ -275,6 +275,12 @@ def test_a_missing_reference_and_another_scale_are_named() -> None:
     assert str(caught.value).startswith("a: ")
     with pytest.raises(InputError, match="magnifies by 2, this one by 4"):
         CasSR(**TINY, reference="external", reference_model=Bicubic(scale=2)).setup("test")
+
+
+@pytest.mark.parametrize("make", [cassr, activation])
+def test_too_long_a_prompt_is_refused(make: Any) -> None:
+    with pytest.raises(InputError, match=r"^clean, clean.* has \d+ tokens, the text encoder reads 75; shorten it$"):
+        make(prompt="clean, " * 40).restore(batch())
 
 
 def test_stage_1_refuses_what_never_sees_lq() -> None:

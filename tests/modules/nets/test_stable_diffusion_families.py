@@ -26,6 +26,8 @@ def test_the_autoencoder_has_its_published_size() -> None:
     with torch.device("meta"):
         net = sd.make_vae("full")
     assert _count(net) == 83_653_863
+    parts = [_count(net.get_submodule(name)) for name in ("encoder", "decoder", "quant_conv", "post_quant_conv")]
+    assert (parts[0], parts[1], parts[2] + parts[3]) == (34_163_592, 49_490_179, 92)
 
 
 def test_tiny_ones_have_the_size_that_tests_count_on() -> None:
