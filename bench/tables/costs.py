@@ -93,7 +93,8 @@ def _plain(plan: Plan, method: MethodSpec, kind: str) -> float | None:
         times = [t for entry in entries if (t := entry.record.cost.ms_per_image) is not None]
         return statistics.median(times) / 1000 if times else None
     if kind == "steps":
-        return float(_stack(method)["model"].get("init_args", {}).get("steps", 1))
+        steps = _stack(method)["model"].get("init_args", {}).get("steps", 1)
+        return float(method.arguments.get("model.init_args.steps", steps))
     return _range_end(method, kind.removeprefix(RANGES))
 
 

@@ -211,7 +211,8 @@ def _weights(method: MethodSpec, terms: Terms, locate: Locate) -> tuple[list[str
     if given is not None and not given.is_file():
         return [], str(InputError("there is no such file", where=given, remedy=f"give --weights {method.name}=FILE"))
     if given is not None:
-        return ["--ckpt_path" if given.suffix == ".ckpt" else "--model.init_args.weights", str(given)], ""
+        ours = given.suffix == ".ckpt" and method.ckpt == "checkpoint"
+        return ["--ckpt_path" if ours else "--model.init_args.weights", str(given)], ""
     if method.lacks or method.weights is None:
         return [], method.lacks
     try:

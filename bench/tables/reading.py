@@ -20,7 +20,7 @@ _KEYS = (
     "tolerances", "mismatches",
 )  # fmt: skip
 _SET_KEYS = ("name", "printed", "scale", "configs", "root", "arguments", "lacks", "note")
-_METHOD_KEYS = ("name", "printed", "variant", "configs", "weights", "arguments", "lacks", "trial")
+_METHOD_KEYS = ("name", "printed", "variant", "configs", "weights", "arguments", "lacks", "trial", "ckpt")
 _REMEDY = "compare with a table of srbench list tables"
 
 
@@ -117,7 +117,10 @@ def _method(entry: Any) -> MethodSpec:
         from srbench import weight_files
 
         weights = weight_files.find(str(weights)).name
-    return MethodSpec(name, printed, variant, configs, weights, _arguments(entry), lacks, _words(entry, "trial"))
+    ckpt = _text(entry, "ckpt", "checkpoint")
+    if ckpt not in ("checkpoint", "weights"):
+        raise unknown_name("kind of .ckpt", ckpt, ("checkpoint", "weights"))
+    return MethodSpec(name, printed, variant, configs, weights, _arguments(entry), lacks, _words(entry, "trial"), ckpt)
 
 
 def _costs(held: Mapping[str, Any]) -> dict[str, str]:

@@ -54,6 +54,7 @@ class MethodSpec:
         weights: the weights' name in the catalogue of outside files; None where none are needed.
         arguments: what ``srbench test`` gets on top, dotted key -> value.
         lacks: why its scores cannot be measured; empty when they can.
+        ckpt: what a ``.ckpt`` of one's own is: ``checkpoint`` of ``srbench fit``, or the authors' ``weights``.
         trial: configs that make a trial on small random networks of it, stacked on ``configs``.
     """
 
@@ -65,6 +66,7 @@ class MethodSpec:
     arguments: Mapping[str, str]
     lacks: str
     trial: tuple[str, ...] = ()
+    ckpt: str = "checkpoint"
 
 
 @dataclass(frozen=True)

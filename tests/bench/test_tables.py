@@ -540,6 +540,9 @@ def test_own_weights_make_a_cell_runnable(spec: TableSpec, tmp_path: Path) -> No
     cell = next(c for c in plan.cells if (c.method.name, c.test_set.name) == ("ESRGAN", "Photos"))
     assert cell.state == "to run"
     assert cell.arguments[cell.arguments.index("--ckpt_path") + 1] == str(checkpoint)
+    theirs = dataclasses.replace(spec, methods=tuple(dataclasses.replace(m, ckpt="weights") for m in spec.methods))
+    cell = planned(theirs, tmp_path, weights={"ESRGAN": checkpoint}).cells[3]
+    assert cell.arguments[cell.arguments.index("--model.init_args.weights") + 1] == str(checkpoint)
     cell = planned(spec, tmp_path, weights={"ESRGAN": network}).cells[3]
     assert cell.arguments[cell.arguments.index("--model.init_args.weights") + 1] == str(network)
     cell = planned(spec, tmp_path, weights={"ESRGAN": tmp_path / "gone.pth"}).cells[3]
