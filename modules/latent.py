@@ -69,12 +69,16 @@ class LatentSR(LatentMethod, SRModule):
         fresh: parts of names of UNet tensors that the base does not give.
         kwargs: see :class:`~srbench.module.SRModule`.
 
+    Attributes:
+        weights_may_hold_base: whether a file given as ``weights`` can have the base in it.
+
     Raises:
-        InputError: a value is impossible.
+        InputError: a value is impossible, or it is made to be run at full size and its base is absent.
     """
 
     stochastic: ClassVar[bool] = True
     unhashed: ClassVar[tuple[str, ...]] = ("weights", "offload", "slicing", "latents")
+    weights_may_hold_base: ClassVar[bool] = False
     borrowed: bool = False  # its networks are another method's, which has loaded the base
 
     def __init__(
@@ -127,6 +131,7 @@ class LatentSR(LatentMethod, SRModule):
         self.scheduler_factory = scheduler
         self.allow_random_backbones = allow_random_backbones
         self.fresh = tuple(fresh)
+        sd.expect_base(self)
         self.unet = sd.keep_trained_state(sd.make_unet(family, size, **(unet_changes or {})).requires_grad_(False))
         self.vae = Codec(size, vae_tile, vae_overlap, None if latents is None else LatentStore(latents))
         self.diffusion = sd.make_scheduler()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -75,6 +75,8 @@ class DeeDSR(LatentSR):
     Raises:
         InputError: a value is unknown, or two contradict each other.
     """
+
+    weights_may_hold_base: ClassVar[bool] = True  # the released layout
 
     def __init__(
         self,

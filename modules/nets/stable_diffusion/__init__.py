@@ -8,7 +8,7 @@ is imported when a network is made.
 import logging
 
 from srbench.modules.nets.stable_diffusion.autoencoder import decoded, drawn, moments, normal
-from srbench.modules.nets.stable_diffusion.base import Base, find_base, need_base
+from srbench.modules.nets.stable_diffusion.base import Base, expect_base, find_base, need_base
 from srbench.modules.nets.stable_diffusion.colour import Colour, adain, corrected, low_frequencies, wavelet
 from srbench.modules.nets.stable_diffusion.families import (
     FACTOR,
@@ -63,6 +63,7 @@ __all__ = [
     "corrected",
     "decoded",
     "drawn",
+    "expect_base",
     "fill",
     "find_base",
     "frozen_names",

@@ -235,6 +235,25 @@ def need_base(module: Any, base: str | None, family: str, size: str) -> Base | N
     return None if path is None else Base(path)
 
 
+def expect_base(module: Any) -> None:
+    """Refuses before gigabytes of networks are made what :func:`need_base` would refuse behind that.
+
+    Only of what ``fit``, ``test`` and the like make: it is prepared next. What is made in Python or to be described may
+    never run, or have a whole checkpoint loaded.
+
+    Args:
+        module: a :class:`~srbench.modules.latent.LatentSR` that has its arguments and no networks yet.
+
+    Raises:
+        InputError: a method of full size has no base, and needs one.
+    """
+    made_to_run = bool(module.hparams)  # they are kept of what a trainer's command makes
+    held = module.weights is not None and module.weights_may_hold_base
+    random = module.base is None and module.allow_random_backbones
+    if made_to_run and module.size == "full" and not (held or random):
+        need_base(module, module.base, module.family, module.size)
+
+
 def _inside(folder: Path) -> Path:
     """The folder itself where it is diffusers' layout, else the one file in it."""
     if (folder / "unet").is_dir():
