@@ -138,7 +138,8 @@ def test_the_command_runs_from_it(target: Path, tmp_path: Path) -> None:
     assert len(files) == 4
     assert all(file.is_relative_to(target) for file in files), files
     script = str(target / "bin" / "srbench")
-    listed = _python(script, "list", "methods", cwd=tmp_path, path=target)
+    assert "DeeDSR" in _python(script, "list", "methods", cwd=tmp_path, path=target)
+    listed = _python(script, "list", "modules", cwd=tmp_path, path=target)
     names = [line.split()[0] for line in listed.splitlines()[1:]]
     assert names == sorted(names)
     assert {"Bicubic", "DVMSR", "EDSR", "ImageFolder", "RRDB", "SRResNet", "SpandrelSR", "Late"} <= set(names)
