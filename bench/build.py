@@ -31,7 +31,7 @@ def build_model(config: Mapping[str, Any], arguments: Sequence[str] = ()) -> SRM
     try:
         built = parser.instantiate_classes(parser.parse_args([*below, *arguments]))
     except (jsonargparse.ArgumentError, ValueError, TypeError, RuntimeError) as error:
-        raise refused(error, see="srbench list methods") from error
+        raise refused(error, see="srbench list modules") from error
     model = built.model
     assert isinstance(model, SRModule)
     return model

@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "leaderboard": ("srbench.leaderboard_command", "records to tables (CSV, Markdown, page, W&B)"),
     "compare": ("srbench.compare_command", "two runs, per metric: which is better, and can the images tell"),
     "table": ("srbench.table_command", "a paper's table: measured beside printed, only the missing is run"),
-    "list": ("srbench.list_command", "methods, datasets, metrics, protocols, configs"),
+    "list": ("srbench.list_command", "methods, modules, datasets, metrics, protocols, tables, configs"),
     "data": ("srbench.data_command", "published sets on disk: list, check; make synthetic ones from a seed"),
     "weights": ("srbench.weights_command", "outside weights: list, fetch, check"),
     "describe": ("srbench.describe_command", "parts, parameters and multiply-adds of a stage"),

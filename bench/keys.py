@@ -229,7 +229,7 @@ def class_arguments(class_path: str) -> Mapping[str, Any]:
     """
     found = _imported(class_path, class_path)
     if not inspect.isclass(found):
-        raise InputError("it is no class", where=class_path, remedy="see srbench list methods and list datasets")
+        raise InputError("it is no class", where=class_path, remedy="see srbench list modules and list datasets")
     parser = ArgumentParser(exit_on_error=False)
     try:
         added = parser.add_class_arguments(found, as_group=False, fail_untyped=False)
@@ -292,7 +292,7 @@ def _imported(path: str, where: str) -> Any:
         held = importlib.import_module(module)
     except (ImportError, ValueError) as error:
         raise InputError(
-            f"the class cannot be imported ({error})", where=path, remedy="check its path; see srbench list methods"
+            f"the class cannot be imported ({error})", where=path, remedy="check its path; see srbench list modules"
         ) from error
     if hasattr(held, name):
         return getattr(held, name)

@@ -30,7 +30,7 @@ _PAGE = """usage: srbench {command} [--config NAME]... [--model CLASS] [--data C
 
 what runs
   --config, -c NAME     a path or a shipped config (srbench list configs); stacks, later wins; arguments win over all
-  --model CLASS         a method (srbench list methods) or an import path of your own
+  --model CLASS         a method (srbench list modules) or an import path of your own
   --model.KEY VALUE     its arguments (also --model.init_args.KEY); srbench {command} --model.help CLASS lists them
   --data CLASS          a data set (srbench list datasets)
   --data.KEY VALUE      its arguments; srbench {command} --data.help CLASS lists them

@@ -31,6 +31,7 @@ sys.exit(status)
         ["--help"],
         ["--version"],
         ["list", "methods"],
+        ["list", "modules"],
         ["list", "datasets"],
         ["list", "metrics"],
         ["list", "protocols"],
