@@ -11,6 +11,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional as F
 
+from srbench.datamodules.degradations.corruption_steps import DefocusBlur, GlassBlur, ImpulseNoise, SpeckleNoise, Turn
 from srbench.datamodules.degradations.imresize import imresize
 from srbench.datamodules.degradations.kernels import KernelSpec
 from srbench.datamodules.degradations.perturbed_blur import PerturbedBlur
@@ -52,6 +53,11 @@ EVERY: list[Step] = [
     Jpeg(40.0, differentiable=False),
     Clamp(),
     Round(),
+    DefocusBlur(3, 0.5),
+    GlassBlur(0.7, 2, 4),
+    ImpulseNoise(0.05, 0.5, False, 6),
+    SpeckleNoise(MIXING, 8),
+    Turn(12.0),
 ]
 
 
