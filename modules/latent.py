@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -11,11 +11,9 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from srbench.contracts import Batch, OptimizerFactory, SchedulerFactory
 from srbench.errors import InputError
-from srbench.module import SRModule
 from srbench.modules.nets import stable_diffusion as sd
 from srbench.modules.nets.stable_diffusion import canvas
 from srbench.modules.nets.stable_diffusion.codec import Codec
@@ -24,12 +22,13 @@ from srbench.modules.nets.stable_diffusion.latent_store import LatentStore
 from srbench.modules.nets.stable_diffusion.precision import bring, cast, guarded
 from srbench.modules.nets.stable_diffusion.trained_state import load_trained_state
 from srbench.modules.nets.stable_diffusion.training import drawn_steps, sample_generators
+from srbench.modules.one_by_one import OneByOneSR
 from srbench.modules.pixel import one_optimizer
 
 Half = Literal["float32", "float16", "bfloat16"]
 
 
-class LatentSR(LatentMethod, SRModule):
+class LatentSR(LatentMethod, OneByOneSR):
     """A base model, the way it is sampled and trained; a method gives what the noise is predicted from.
 
     Images are restored one by one, in any size from which sr has 64 pixels or more on each side: lq is laid on a canvas
@@ -76,7 +75,6 @@ class LatentSR(LatentMethod, SRModule):
         InputError: a value is impossible, or it is made to be run at full size and its base is absent.
     """
 
-    stochastic: ClassVar[bool] = True
     unhashed: ClassVar[tuple[str, ...]] = ("weights", "offload", "slicing", "latents")
     weights_may_hold_base: ClassVar[bool] = False
     borrowed: bool = False  # its networks are another method's, which has loaded the base
@@ -196,24 +194,15 @@ class LatentSR(LatentMethod, SRModule):
 
     # -------------------------------------------------------------------------------------------------------- restoring
 
-    def upscale(self, lq: Tensor) -> Tensor:
-        """Restores ``lq`` (B,3,h,w) in [0,1] to (B,3,s*h,s*w) in [0,1], each image as if it were named ``image``."""
-        return self.restore({"lq": lq, "name": ["image"] * len(lq)})
-
-    def restore(self, batch: Batch) -> Tensor:
-        """Restores the images of a batch one after the other."""
-        pairs = zip(batch["lq"], batch["name"], strict=True)
-        return torch.cat([self._restored_image(image[None], name) for image, name in pairs])
-
     def warm_up(self, batch: Batch) -> None:
         """One step on an accelerator, nothing elsewhere: a whole sampling would cost more than it makes right."""
         if self.device.type == "cuda":
-            whole, self.sampling = self.sampling, sd.Sampling(1)
-            self._restored_image(batch["lq"][:1], "warm-up")
-            self.sampling = whole
+            with sd.in_one_step(self):
+                self.restore_image(batch["lq"][:1], "warm-up")
 
     @torch.no_grad()
-    def _restored_image(self, lq: Tensor, name: str) -> Tensor:
+    def restore_image(self, lq: Tensor, name: str) -> Tensor:
+        """Restores one image on its canvas."""
         laid = canvas.lay(lq, self.scale, short_side=self.short_side, name=name)
         lq_up = canvas.enlarged(laid.lq, self.scale)
         generator, failed = self.generator(name), functools.partial(self.remark, name)
@@ -237,7 +226,7 @@ class LatentSR(LatentMethod, SRModule):
             held, shape = self.conditions(laid.lq, lq_up, z_lr), (z_lr.shape[-2], z_lr.shape[-1])
             overlap = self.latent_overlap
             predict = sd.aggregated(self._guided, self.cropped, held, shape, tile=self.latent_tile, overlap=overlap)
-            shown = functools.partial(self._shown, name=name)
+            shown = functools.partial(self.shown, name=name)
             return sd.sample(predict, z_lr, lambda: sd.normal(z_lr, [generator]), self.sampling, shown=shown)
 
         return guarded(make, self.unet, self.format, "sampled", functools.partial(self.remark, name))
@@ -252,10 +241,6 @@ class LatentSR(LatentMethod, SRModule):
 
     def _bring(self, working: set[str]) -> None:
         bring(dict(self.named_children()), working, self.device, offload=self.offload)
-
-    def _shown(self, steps: Sequence[int], name: str) -> Iterator[int]:
-        hidden = self.global_rank != 0 or getattr(self._trainer, "progress_bar_callback", None) is None
-        yield from tqdm(steps, desc=name, leave=False, disable=hidden)
 
     # --------------------------------------------------------------------------------------------------------- training
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from srbench import weight_files
 from srbench.contracts import Batch
@@ -21,6 +19,7 @@ from srbench.modules.fixed import FixedSR
 from srbench.modules.nets import stable_diffusion as sd
 from srbench.modules.nets.frozen import Frozen
 from srbench.modules.nets.stable_diffusion.precision import cast, guarded
+from srbench.modules.one_by_one import OneByOneSR
 from srbench.modules.whole_image import refuse_tiles
 from srbench.weights import load_state
 
@@ -31,7 +30,7 @@ HUB = "CompVis/ldm-super-resolution-4x-openimages"
 _PADDING = Padding("multiple", 8)
 
 
-class LDMSR(FixedSR):
+class LDMSR(OneByOneSR, FixedSR):
     """Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (CVPR 2022), 4x, blind.
 
     The noise in a latent of lq's own size is predicted from that latent beside lq in [-1,1], by DDIM; the autoencoder
@@ -54,7 +53,6 @@ class LDMSR(FixedSR):
         InputError: a value is impossible, or ``base`` and ``weights`` are both given.
     """
 
-    stochastic: ClassVar[bool] = True
     needs_weights: ClassVar[bool] = False  # without any it refuses, or is stamped
 
     def __init__(
@@ -174,24 +172,15 @@ class LDMSR(FixedSR):
 
     # ------------------------------------------------------------------------------------------------------- restoring
 
-    def upscale(self, lq: Tensor) -> Tensor:
-        """Restores ``lq`` (B,3,h,w) in [0,1] to (B,3,4h,4w) in [0,1], each image as if it were named ``image``."""
-        return self.restore({"lq": lq, "name": ["image"] * len(lq)})
-
-    def restore(self, batch: Batch) -> Tensor:
-        """Restores the images of a batch one after the other."""
-        pairs = zip(batch["lq"], batch["name"], strict=True)
-        return torch.cat([self._restored_image(image[None], name) for image, name in pairs])
-
     def warm_up(self, batch: Batch) -> None:
         """One step on an accelerator, nothing elsewhere: a whole sampling would cost more than it makes right."""
         if self.device.type == "cuda":
-            whole, self.sampling = self.sampling, sd.Sampling(1)
-            self._restored_image(batch["lq"][:1], "warm-up")
-            self.sampling = whole
+            with sd.in_one_step(self):
+                self.restore_image(batch["lq"][:1], "warm-up")
 
     @torch.no_grad()
-    def _restored_image(self, lq: Tensor, name: str) -> Tensor:
+    def restore_image(self, lq: Tensor, name: str) -> Tensor:
+        """Restores one image, filled up to sides divisible by 8."""
         failed = functools.partial(self.remark, name)
         format = next(self.unet.net.parameters()).dtype
 
@@ -216,17 +205,13 @@ class LDMSR(FixedSR):
         def draw() -> Tensor:
             return sd.normal(lq, [generator])
 
-        shown = functools.partial(self._shown, name=name)
+        shown = functools.partial(self.shown, name=name)
         return sd.sample(predict, lq, draw, self.sampling, shown=shown, scheduler=self.diffusion)
 
     def _decoded(self, latents: Tensor) -> Tensor:
         made = self.vqvae.net.decode(latents.to(next(self.vqvae.net.parameters()).dtype)).sample  # type: ignore[operator]
         assert isinstance(made, Tensor)
         return made.float()
-
-    def _shown(self, steps: Sequence[int], name: str) -> Iterator[int]:
-        hidden = self.global_rank != 0 or getattr(self._trainer, "progress_bar_callback", None) is None
-        yield from tqdm(steps, desc=name, leave=False, disable=hidden)
 
 
 def _folder(base: sd.Base, given: str) -> sd.Base:

@@ -92,7 +92,7 @@ class KernelGAN(PerImageSR):
     def estimate(self, lq: Tensor, name: str, generator: torch.Generator) -> Estimate:
         """The x2 kernel of (1,3,h,w) in [0,1], on the image's device; shows how far it is."""
         with torch.inference_mode(False), torch.enable_grad():
-            return estimate(lq.clone(), self.search, generator, partial(self.steps, name=f"{name} kernel"))
+            return estimate(lq.clone(), self.search, generator, partial(self.shown, name=f"{name} kernel"))
 
     def kernels(self, found: Estimate) -> dict[int, Kernel]:
         """The kernels of an estimate by total magnification: 2, and up to this module's scale.

@@ -212,7 +212,7 @@ class SRTTA(PerImageSR):
         if self.order.reset == "image":
             adaptation.reset()
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
-        for i in self.steps(range(self.learning.iterations), name):
+        for i in self.shown(range(self.learning.iterations), name):
             if not adaptation.step(*self.learning.pairs(lq, types, rng)):
                 return self._given_up(adaptation, lq, name, f"at step {i + 1}")
         sr = self._made(adaptation.student, lq, name)

@@ -195,7 +195,7 @@ class ZSSR(PerImageSR):
 
     def _fit(self, net: ZSSRNet, task: Task, name: str, generator: torch.Generator) -> None:
         shown = f"{name} x{task.scale:.3g}"
-        went = learn(net, self._pass(net, 1), task, self.rate, self.steps(range(self.iterations), shown), generator)
+        went = learn(net, self._pass(net, 1), task, self.rate, self.shown(range(self.iterations), shown), generator)
         if went.diverged is not None:
             text = (
                 f"learning x{task.scale:.3g} diverged at iteration {went.iterations}, weights of {went.diverged} used"

@@ -22,7 +22,7 @@ class Fits(PerImageSR):
         self.seen.append(name)
         level = nn.Parameter(torch.zeros(1))
         optimizer = torch.optim.SGD([level], lr=0.1)
-        for _ in self.steps(range(20), name):
+        for _ in self.shown(range(20), name):
             loss = (level - lq.mean() - 0.1 * torch.randn(1, generator=generator)).square().sum()
             optimizer.zero_grad()
             loss.backward()

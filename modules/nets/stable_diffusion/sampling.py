@@ -6,9 +6,10 @@ released code at commit 108132a).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -71,6 +72,20 @@ class Sampling:
             if wrong:
                 value = getattr(self, name)
                 raise InputError(f"{name} {value} is impossible", where=f"model.init_args.{name}", remedy=remedy)
+
+
+class _Sampled(Protocol):
+    sampling: Sampling
+
+
+@contextlib.contextmanager
+def in_one_step(method: _Sampled) -> Iterator[None]:
+    """Within, ``method`` samples in a single step."""
+    whole, method.sampling = method.sampling, Sampling(1)
+    try:
+        yield
+    finally:
+        method.sampling = whole
 
 
 def alpha_bar(scheduler: Any, step: Tensor | int, like: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """DDIM and the ways to start it, against the equations and the numbers of the released code."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -127,6 +128,13 @@ def test_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:
 
 
 # ----------------------------------------------------------------------------------------------------------- training
+
+
+def test_a_warm_up_takes_one_step_and_gives_the_settings_back() -> None:
+    method = SimpleNamespace(sampling=sd.Sampling(40, eta=0.5))
+    with sd.in_one_step(method):
+        assert method.sampling.steps == 1
+    assert method.sampling == sd.Sampling(40, eta=0.5)
 
 
 def test_a_training_sample_draws_the_same_however_the_batch_is_spread() -> None:
