@@ -62,7 +62,8 @@ def run(argv: Sequence[str]) -> int:
     records = out / "records"
     if options.allow_commands:
         extra = ["--allow-commands", *extra]
-    terms = Terms(records, options.data, tuple(extra), _pairs(options.weights, "--weights"), options.trial)
+    weights = {method: Path(file) for method, file in _pairs(options.weights, "--weights").items()}
+    terms = Terms(records, options.data, tuple(extra), weights, options.trial)
     plan = make_plan(spec, _entries(options.records, records), terms)
     print(_summary(plan))
     if options.dry_run:
@@ -88,8 +89,7 @@ def _run(plan: Plan, records: Path, options: argparse.Namespace) -> Plan:
         return run_plan(plan, records, main)
     from srbench.tables.launch import launch_plan
 
-    jobs = {name: str(value) for name, value in _pairs(options.job, "--job").items()}
-    return launch_plan(plan, records.resolve(), options.launcher, jobs)
+    return launch_plan(plan, records.resolve(), options.launcher, _pairs(options.job, "--job"))
 
 
 def _values(spec: TableSpec, plan: Plan, out: Path, outside: Mapping[tuple[str, str, str], float]) -> list[Value]:
@@ -158,13 +158,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _pairs(given: Sequence[str], option: str) -> dict[str, Path]:
-    pairs: dict[str, Path] = {}
+def _pairs(given: Sequence[str], option: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not (name and equals and value):
             raise InputError(f"'{text}' is not NAME=VALUE", where=option, remedy="write NAME=VALUE")
-        pairs[name] = Path(value)
+        pairs[name] = value
     return pairs
 
 
