@@ -14,6 +14,7 @@ from srbench.images import file_sha256
 from srbench.records import find_records
 from srbench.weights import read_checkpoint
 
+from ..training_runs import differing, last, same  # noqa: TID252
 from .conftest import Run
 
 
@@ -34,16 +35,6 @@ def _fit(run: Run, training: list[str], folder: str, steps: int, *more: str) -> 
     return run("fit", *training, *arguments)
 
 
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(_same, a, b))
-    return bool(a == b)
-
-
 @pytest.mark.usefixtures("dropout")
 @pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("stop", [4, 6, 9])  # in the first epoch, at its end, in the second
@@ -55,11 +46,10 @@ def test_a_resumed_run_equals_one_that_never_stopped(
     _fit(run, training, "straight", 15, *test, *schedule)
     _fit(run, training, "broken", stop, *test, *schedule)
     _fit(run, training, "broken", 15, *test, *schedule, "--ckpt_path", "last")
-    straight, broken = (read_checkpoint(f"{f}/checkpoints/last.ckpt") for f in ("straight", "broken"))
-    assert straight["global_step"] == broken["global_step"] == 15
-    for key in ("state_dict", "optimizer_states", "lr_schedulers"):
-        assert _same(straight[key], broken[key]), key
-    assert _same(straight["srbench"]["generators"], broken["srbench"]["generators"])
+    straight, broken = last("straight"), last("broken")
+    assert straight["global_step"] == 15
+    assert not differing(straight, broken, "optimizer_states", "lr_schedulers")
+    assert same(straight["srbench"]["generators"], broken["srbench"]["generators"])
 
 
 def test_weights_change_and_the_checkpoint_is_tested(run: Run, training: list[str], tests: list[str]) -> None:
@@ -110,11 +100,11 @@ def _optimizer(rate: float, *more: str) -> list[str]:
 def test_the_command_line_beats_what_the_checkpoint_remembers(run: Run, training: list[str]) -> None:
     milestones = ["--model.scheduler", "torch.optim.lr_scheduler.MultiStepLR", "--model.scheduler.milestones"]
     _fit(run, training, "run", 4, *_optimizer(1e-3), *milestones, "[2]")
-    [group] = read_checkpoint("run/checkpoints/last.ckpt")["optimizer_states"][0]["param_groups"]
+    [group] = last("run")["optimizer_states"][0]["param_groups"]
     assert group["lr"] == pytest.approx(1e-4)
-    last = ["--ckpt_path", "last"]
-    _fit(run, training, "run", 6, *_optimizer(2e-3), *milestones, "[2, 6]", "--model.scheduler.gamma", "0.5", *last)
-    held = read_checkpoint("run/checkpoints/last.ckpt")
+    again = ["--ckpt_path", "last"]
+    _fit(run, training, "run", 6, *_optimizer(2e-3), *milestones, "[2, 6]", "--model.scheduler.gamma", "0.5", *again)
+    held = last("run")
     [group] = held["optimizer_states"][0]["param_groups"]
     # The rate stands where the schedule had brought it (a tenth), times the new start, times the new step at 6.
     assert group["lr"] == pytest.approx(2e-4 * 0.5)
@@ -125,7 +115,7 @@ def test_what_nobody_changed_comes_from_the_checkpoint(run: Run, training: list[
     _fit(run, training, "run", 2, *_optimizer(1e-3, "--model.optimizer.weight_decay", "0.5"))
     without = training[:2] + training[6:]  # neither features nor blocks nor optimiser
     _fit(run, without, "run", 3, "--ckpt_path", "last")
-    [group] = read_checkpoint("run/checkpoints/last.ckpt")["optimizer_states"][0]["param_groups"]
+    [group] = last("run")["optimizer_states"][0]["param_groups"]
     assert (group["lr"], group["weight_decay"]) == (1e-3, 0.5)
 
 

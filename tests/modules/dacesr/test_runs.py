@@ -19,7 +19,8 @@ from srbench.modules.dacesr import DACESRPixel
 from srbench.modules.nets import lora
 from srbench.modules.nets.ram import attach_low_rank, make_tagger, save_low_rank, tagger_preset
 from srbench.records import find_records
-from srbench.weights import read_checkpoint
+
+from ...training_runs import QUIET, last  # noqa: TID252
 
 PIXEL, GAN = "methods/dacesr/2_pixel.yaml", "methods/dacesr/3_gan.yaml"
 SMALL = [
@@ -34,7 +35,6 @@ DATA = [
     *("--config", "data/hr_images.yaml", "--data.init_args.gt", "gt", "--data.init_args.samples_per_epoch", "8"),
     *("--data.init_args.patch_size", "64", "--data.init_args.degradation.init_args.crop", "128"),
 ]
-QUIET = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--trainer.log_every_n_steps", "1"]
 
 Run = Callable[..., str]
 
@@ -73,11 +73,6 @@ def fit(capsys: pytest.CaptureFixture[str]) -> Run:
     return command
 
 
-def _last(folder: str) -> dict[str, Any]:
-    held: dict[str, Any] = read_checkpoint(f"{folder}/checkpoints/last.ckpt")
-    return held
-
-
 def _net(held: dict[str, Any]) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in held["state_dict"].items() if name.startswith("net.")}
 
@@ -90,7 +85,7 @@ def test_stages_follow_each_other_and_are_tested_whole_and_in_tiles(
     assert f"run srbench fit --config {PIXEL}" in refused
     fit(PIXEL, "two", 2)
     fit(GAN, "three", 2, "--model.init_args.weights", "two/checkpoints/last.ckpt")
-    two, three = _last("two"), _last("three")
+    two, three = last("two"), last("three")
     assert two["marks"] == three["marks"] == ["random_backbones"]
     assert {name.split(".")[0] for name in three["state_dict"]} == {"net", "discriminator"}
     assert all(not torch.equal(three["state_dict"][name], tensor) for name, tensor in _net(two).items())
@@ -133,7 +128,7 @@ def test_stage_1s_additions_condition_the_network(tmp_path: Path) -> None:
 )
 def test_settings_of_training(fit: Run, more: list[str]) -> None:
     fit(GAN, "run", 4, *ALONE, *more)
-    held = _last("run")
+    held = last("run")
     assert held["global_step"] == 4
     assert all(bool(torch.isfinite(tensor).all()) for tensor in held["state_dict"].values())
     assert all(tensor.dtype == torch.float32 for tensor in held["state_dict"].values())
@@ -149,7 +144,7 @@ def _in_processes(count: int, stage: str, folder: str, steps: int, *more: str) -
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout + done.stderr
-    return _last(folder)
+    return last(folder)
 
 
 @pytest.mark.slow

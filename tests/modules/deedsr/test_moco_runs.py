@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +17,8 @@ from PIL import Image
 from srbench.cli import main
 from srbench.findings import read_csv
 from srbench.modules.deedsr.learner import DegradationLearner, load_learner
-from srbench.weights import read_checkpoint
+
+from ...training_runs import differing, last  # noqa: TID252
 
 CONFIGS = ["--config", "methods/deedsr/1_learner.yaml", "--config", "trials/deedsr/1_learner.yaml"]
 SMALL = [
@@ -57,26 +57,14 @@ def fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return command
 
 
-def _last(folder: str) -> dict[str, Any]:
-    held: dict[str, Any] = read_checkpoint(f"{folder}/checkpoints/last.ckpt")
-    return held
-
-
-def _assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
-    assert one["global_step"] == other["global_step"]
-    assert one["state_dict"].keys() == other["state_dict"].keys()
-    for name, tensor in one["state_dict"].items():
-        assert torch.equal(tensor, other["state_dict"][name]), name
-
-
 @pytest.mark.parametrize("pairs", ["batch", "sample"])
 def test_a_resumed_run_equals_one_that_never_stopped(fit: Run, pairs: str) -> None:
     more = ["--model.init_args.pairs", pairs]
     fit("straight", 5, *more)
     fit("broken", 2, *more)  # in the middle of an epoch, and of the queue's first round
     fit("broken", 5, *more, "--ckpt_path", "last")
-    straight = _last("straight")
-    _assert_same(straight, _last("broken"))
+    straight = last("straight")
+    assert not differing(straight, last("broken"))
     state = straight["state_dict"]
     assert (state["queue.place"], state["draws"]) == (4, 5)
     assert not torch.equal(state["net.conv1.weight"], state["key_net.conv1.weight"])
@@ -85,7 +73,7 @@ def test_a_resumed_run_equals_one_that_never_stopped(fit: Run, pairs: str) -> No
 
 def test_stage_2_takes_the_encoder_from_the_run(fit: Run) -> None:
     fit("run", 1)
-    learner, state = DegradationLearner("small"), _last("run")["state_dict"]
+    learner, state = DegradationLearner("small"), last("run")["state_dict"]
     load_learner(learner, "run/checkpoints/last.ckpt")
     assert all(torch.equal(v, state[f"net.{k}"]) for k, v in learner.state_dict().items())
 
@@ -114,7 +102,7 @@ def test_mixed_precision_trains(fit: Run) -> None:
     """Of quadrants large enough: on 1x1 maps torch gives bfloat16 weights of stride 2 random gradients (CPU, 2.15)."""
     large = ["--data.init_args.patch_size", "256", "--data.init_args.degradation.init_args.crop", "256"]
     fit("run", 2, "--trainer.precision", "bf16-mixed", *large)
-    state = _last("run")["state_dict"]
+    state = last("run")["state_dict"]
     assert all(v.dtype in (torch.float32, torch.int64) and bool(torch.isfinite(v).all()) for v in state.values())
     torch.testing.assert_close(state["queue.keys"].norm(dim=1), torch.ones(16))
 
@@ -142,7 +130,7 @@ def test_two_processes_share_a_queue_and_resume_bit_for_bit() -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=500)
         assert ran.returncode == 0, ran.stdout + ran.stderr
-        assert int(_last(folder)["state_dict"]["queue.place"]) == steps * 4 % 16  # 4 keys a step: 2 of each process
-    _assert_same(_last("straight"), _last("broken"))
-    keys = _last("straight")["state_dict"]["queue.keys"]
+        assert int(last(folder)["state_dict"]["queue.place"]) == steps * 4 % 16  # 4 keys a step: 2 of each process
+    assert not differing(last("straight"), last("broken"))
+    keys = last("straight")["state_dict"]["queue.keys"]
     assert len(keys.unique(dim=0)) == 16

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,8 @@ import torch
 from PIL import Image
 
 from srbench.cli import main
-from srbench.weights import read_checkpoint
+
+from ...training_runs import QUIET, differing, last  # noqa: TID252
 
 pytest.importorskip("timm")
 pytest.importorskip("lpips")
@@ -32,7 +32,6 @@ CONFIGS = {
     ],
 }
 DATA = ["--config", "data/hr_images.yaml", "--data.init_args.gt", "gt", "--data.init_args.samples_per_epoch", "8"]
-QUIET = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--trainer.log_every_n_steps", "1"]
 
 
 @pytest.fixture
@@ -62,32 +61,21 @@ def _steps(folder: str, count: int) -> list[str]:
     return [*small, "--trainer.default_root_dir", folder, "--trainer.max_steps", str(count)]
 
 
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(_same, a, b))
-    return bool(a == b)
-
-
 @pytest.mark.parametrize("stage", ["hraware", "lway"])
 def test_a_resumed_run_equals_one_that_never_stopped(run: Run, stage: str) -> None:
     run("fit", stage, *_steps("straight", 4))
     run("fit", stage, *_steps("broken", 2))
     run("fit", stage, *_steps("broken", 4), "--ckpt_path", "last")
-    straight, broken = (read_checkpoint(f"{folder}/checkpoints/last.ckpt") for folder in ("straight", "broken"))
-    keys = ["global_step", "state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers"]
-    for key in [*keys, "marks", *(["far_weight"] if stage == "hraware" else [])]:
-        assert _same(straight[key], broken[key]), key
+    straight, broken = last("straight"), last("broken")
+    keys = ["current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "marks"]
+    assert not differing(straight, broken, *keys, *(["far_weight"] if stage == "hraware" else []))
     assert straight["global_step"] == 4
     assert straight["marks"] == ["random_backbones"]
 
 
 def test_the_average_is_kept_with_units_and_lambda(run: Run) -> None:
     run("fit", "hraware", *_steps("run", 2))
-    saved = read_checkpoint("run/checkpoints/last.ckpt")
+    saved = last("run")
     averaged, current = saved["state_dict"], saved["current_model_state"]
     assert not torch.equal(averaged["net.r.conv_last.weight"], current["net.r.conv_last.weight"])
     assert torch.equal(averaged["far.units"], current["far.units"])

@@ -18,7 +18,8 @@ from PIL import Image
 
 from srbench.cli import main
 from srbench.records import find_records
-from srbench.weights import read_checkpoint
+
+from ...training_runs import QUIET, differing, last, same  # noqa: TID252
 
 NET = {
     "class_path": "srbench.modules.rrdb.net.RRDBNet",
@@ -41,6 +42,9 @@ GAN = {
 }
 TRIAL = ["--model.init_args.allow_random_backbones", "true"]
 ALONE = [*TRIAL, "--model.init_args.previous", "null", "--model.init_args.weights", "null"]
+
+WHOLE = ("current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "marks")
+"""What a checkpoint of a run with an average holds beside its tensors."""
 
 Run = Callable[..., str]
 
@@ -68,7 +72,6 @@ def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 DATA = ["--data", "ImagePairs", "--data.train_gt", "gt", "--data.samples_per_epoch", "8"]
-QUIET = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--trainer.log_every_n_steps", "1"]
 
 
 def _arguments(stage: str, folder: str, steps: int, *more: str) -> list[str]:
@@ -90,43 +93,22 @@ def fit(capsys: pytest.CaptureFixture[str]) -> Run:
     return command
 
 
-def _last(folder: str) -> dict[str, Any]:
-    held: dict[str, Any] = read_checkpoint(f"{folder}/checkpoints/last.ckpt")
-    return held
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(_same, a, b))
-    return bool(a == b)
-
-
-def _assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
-    keys = ("global_step", "state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers")
-    for key in (*keys, "marks"):
-        assert _same(one[key], other[key]), key
-
-
 def test_a_resumed_gan_run_equals_one_that_never_stopped(fit: Run) -> None:
     fit("2", "straight", 6, *ALONE)
     fit("2", "broken", 2, *ALONE)
     fit("2", "broken", 6, *TRIAL, "--ckpt_path", "last")  # neither the stage before nor its weights are needed again
-    straight = _last("straight")
+    straight = last("straight")
     assert straight["global_step"] == 6
     assert len(straight["optimizer_states"]) == 2
-    _assert_same(straight, _last("broken"))
+    assert not differing(straight, last("broken"), *WHOLE)
 
 
 def test_the_average_is_what_is_tested_and_the_learning_goes_on_from_the_last_step(fit: Run) -> None:
     fit("2", "run", 3, *ALONE)
-    saved = _last("run")
+    saved = last("run")
     averaged, current = saved["state_dict"], saved["current_model_state"]
     assert averaged.keys() == current.keys()
-    assert not _same(averaged["net.conv_last.weight"], current["net.conv_last.weight"])
+    assert not same(averaged["net.conv_last.weight"], current["net.conv_last.weight"])
     assert {name.split(".")[0] for name in averaged} == {"net", "discriminator"}
 
 
@@ -139,8 +121,8 @@ def test_stages_follow_each_other_and_a_random_backbone_marks_all_that_comes_of_
     fit("1", "one", 2)
     assert "vgg19-dcbb9e9d.pth" in fit("2", "two", 2, status=2)
     fit("2", "two", 2, *TRIAL)
-    assert _last("one")["marks"] == []
-    assert _last("two")["marks"] == ["random_backbones"]
+    assert last("one")["marks"] == []
+    assert last("two")["marks"] == ["random_backbones"]
     test = ["--data", "ImagePairs", "--data.test_gt", "gt", *QUIET[:4]]
     given = ["--model", "RRDB", "--model.features", "8", "--model.blocks", "1", "--model.growth", "4"]
     for i, model in enumerate(
@@ -204,7 +186,7 @@ def _in_processes(count: int, stage: str, folder: str, steps: int, *more: str) -
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout + done.stderr
-    return _last(folder)
+    return last(folder)
 
 
 @pytest.mark.slow
@@ -223,4 +205,4 @@ def test_two_processes_learn_what_one_learns(stage: str, more: list[str]) -> Non
 def test_two_processes_resume_bit_for_bit(stage: str, more: list[str], again: list[str]) -> None:
     straight = _in_processes(2, stage, "straight", 5, *more)
     _in_processes(2, stage, "broken", 2, *more)
-    _assert_same(straight, _in_processes(2, stage, "broken", 5, *again, "--ckpt_path", "last"))
+    assert not differing(straight, _in_processes(2, stage, "broken", 5, *again, "--ckpt_path", "last"), *WHOLE)
