@@ -176,7 +176,8 @@ def _arguments(spec: TableSpec, method: MethodSpec, test_set: SetSpec, terms: Te
     Raises:
         InputError: it cannot run; every reason is given at once.
     """
-    weights, why = _weights(method, terms, locate)
+    weights, reasons = _weights(method, terms, locate)
+    why = BETWEEN_REASONS.join(reasons)
     trial = bool(why) and terms.trial and bool(method.trial)
     if method.lacks and why and not trial:
         raise InputError(why)
@@ -188,11 +189,14 @@ def _arguments(spec: TableSpec, method: MethodSpec, test_set: SetSpec, terms: Te
             find_config(config)
         except InputError as error:
             lacks.append(str(error))
-    if test_set.root is not None:
-        root = terms.data / test_set.root
-        if not root.is_dir():
-            lacks.append(str(InputError("no such folder of test images", where=root, remedy="give it by --data DIR")))
-        arguments += ["--data.init_args.root", str(root)]
+    folders = {} if test_set.root is None else {"data.init_args.root": (test_set.root,)}
+    for key, places in {**folders, **method.folders}.items():
+        folder = next((terms.data / place for place in places if (terms.data / place).is_dir()), None)
+        if folder is None:
+            where = " or ".join(str(terms.data / place) for place in places)
+            lacks.append(str(InputError("no such folder of test images", where=where, remedy="give it by --data DIR")))
+        else:
+            arguments += [f"--{key}", str(folder)]
     if why and not trial:
         lacks.append(why)
     if lacks:
@@ -205,17 +209,24 @@ def _arguments(spec: TableSpec, method: MethodSpec, test_set: SetSpec, terms: Te
     return tuple(arguments)
 
 
-def _weights(method: MethodSpec, terms: Terms, locate: Locate) -> tuple[list[str], str]:
-    """The arguments that give the method its weights, and why there are none."""
+def _weights(method: MethodSpec, terms: Terms, locate: Locate) -> tuple[list[str], list[str]]:
+    """The arguments that give the method its weights, and why some are not there."""
+    wanted = dict(method.other_weights)
+    arguments: list[str] = []
     given = terms.weights.get(method.name)
     if given is not None and not given.is_file():
-        return [], str(InputError("there is no such file", where=given, remedy=f"give --weights {method.name}=FILE"))
+        return [], [str(InputError("there is no such file", where=given, remedy=f"give --weights {method.name}=FILE"))]
     if given is not None:
         ours = given.suffix == ".ckpt" and method.ckpt == "checkpoint"
-        return ["--ckpt_path" if ours else "--model.init_args.weights", str(given)], ""
-    if method.lacks or method.weights is None:
-        return [], method.lacks
-    try:
-        return ["--model.init_args.weights", str(locate(method.weights))], ""
-    except MetricUnavailable as error:
-        return [], str(error)
+        arguments = ["--ckpt_path" if ours else "--model.init_args.weights", str(given)]
+    elif method.lacks:
+        return [], [method.lacks]
+    elif method.weights is not None:
+        wanted = {"model.init_args.weights": method.weights, **wanted}
+    lacks = []
+    for key, name in wanted.items():
+        try:
+            arguments += [f"--{key}", str(locate(name))]
+        except MetricUnavailable as error:
+            lacks.append(str(error))
+    return arguments, lacks

@@ -20,7 +20,10 @@ _KEYS = (
     "tolerances", "mismatches",
 )  # fmt: skip
 _SET_KEYS = ("name", "printed", "scale", "configs", "root", "arguments", "lacks", "note")
-_METHOD_KEYS = ("name", "printed", "variant", "configs", "weights", "arguments", "lacks", "trial", "ckpt")
+_METHOD_KEYS = (
+    "name", "printed", "variant", "configs", "weights", "other_weights", "folders", "arguments", "lacks", "trial",
+    "ckpt",
+)  # fmt: skip
 _REMEDY = "compare with a table of srbench list tables"
 
 
@@ -96,7 +99,7 @@ def _set(entry: Any) -> SetSpec:
     if not configs and not lacks:
         raise InputError(f"the test set {name} has neither configs nor a reason in 'lacks'")
     root = entry.get("root")
-    if root is not None and (not isinstance(root, str) or root.startswith(("/", "~")) or ".." in root):
+    if root is not None and not _below(root):
         raise InputError(f"the root of {name} must be a folder below --data, not {root!r}")
     scale = entry.get("scale", 4)
     if not isinstance(scale, int) or isinstance(scale, bool) or scale < 1:
@@ -114,13 +117,35 @@ def _method(entry: Any) -> MethodSpec:
         raise InputError(f"the method {printed} has neither configs nor a reason in 'lacks'")
     weights = entry.get("weights")
     if weights is not None:
-        from srbench import weight_files
-
-        weights = weight_files.find(str(weights)).name
+        weights = _catalogued(str(weights))
+    others = {key: _catalogued(other) for key, other in _texts(entry, "other_weights").items()}
+    folders = _folders(entry, name)
     ckpt = _text(entry, "ckpt", "checkpoint")
     if ckpt not in ("checkpoint", "weights"):
         raise unknown_name("kind of .ckpt", ckpt, ("checkpoint", "weights"))
-    return MethodSpec(name, printed, variant, configs, weights, _arguments(entry), lacks, _words(entry, "trial"), ckpt)
+    trial = _words(entry, "trial")
+    return MethodSpec(name, printed, variant, configs, weights, _arguments(entry), lacks, trial, ckpt, others, folders)
+
+
+def _folders(entry: Mapping[str, Any], method: str) -> dict[str, tuple[str, ...]]:
+    held = entry.get("folders") or {}
+    if not isinstance(held, dict) or not all(isinstance(places, list) and places for places in held.values()):
+        raise InputError(f"the folders of {method} must map dotted keys to lists of folders below --data")
+    for place in (place for places in held.values() for place in places):
+        if not _below(place):
+            raise InputError(f"a folder of {method} must lie below --data, not {place!r}")
+    return {str(key): tuple(places) for key, places in held.items()}
+
+
+def _catalogued(name: str) -> str:
+    from srbench import weight_files
+
+    return weight_files.find(name).name
+
+
+def _below(folder: Any) -> bool:
+    """Whether it is a relative path that leads nowhere else."""
+    return isinstance(folder, str) and not folder.startswith(("/", "~")) and ".." not in folder
 
 
 def _costs(held: Mapping[str, Any]) -> dict[str, str]:

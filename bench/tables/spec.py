@@ -56,6 +56,8 @@ class MethodSpec:
         lacks: why its scores cannot be measured; empty when they can.
         ckpt: what a ``.ckpt`` of one's own is: ``checkpoint`` of ``srbench fit``, or the authors' ``weights``.
         trial: configs that make a trial on small random networks of it, stacked on ``configs``.
+        other_weights: what it needs besides ``weights``, dotted key -> name in the catalogue.
+        folders: folders it needs below ``--data``, dotted key -> where it may lie there; the first that is counts.
     """
 
     name: str
@@ -67,6 +69,8 @@ class MethodSpec:
     lacks: str
     trial: tuple[str, ...] = ()
     ckpt: str = "checkpoint"
+    other_weights: Mapping[str, str] = field(default_factory=dict)
+    folders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,9 @@ def test_shipped_tables_are_configs_of_their_own_kind() -> None:
         ("printed: Cubic", "printed: ESRGAN", "the method ESRGAN stands there twice"),
         ("name: ESRGAN,", "name: Bicubic, printed: ESRGAN,", "the method name Bicubic stands there twice"),
         ("eight_bit: true}", "eight_bit: [1]}", "'arguments' must map dotted keys to values"),
+        ("weights: esrgan", "other_weights: {a: esrgam}", "unknown weights file 'esrgam'; did you mean 'esrgan'"),
+        ("weights: esrgan", "folders: {a: Set5}", "the folders of ESRGAN must map dotted keys to lists"),
+        ("weights: esrgan", "folders: {a: [../x]}", "a folder of ESRGAN must lie below --data, not '../x'"),
         ("methods:", "costs: {Params: parameters}\nmethods:", "unknown cost 'parameters'; did you mean 'params'"),
         ("test_sets:", "test_sets: all\nx:", "unknown key of a table 'x'"),
     ],
@@ -561,6 +564,34 @@ def test_trials_stand_in_for_absent_weights_alone(tmp_path: Path) -> None:
     assert planned(spec, tmp_path).cells[3].state == "cannot run"
     found = planned(spec, tmp_path, trial=True, locate=lambda name: tmp_path / name).cells[3]
     assert "methods/rrdb/test.yaml" not in found.arguments, "what is published wins"
+
+
+ADAPTED = """\
+  - name: Adapted
+    configs: [methods/srtta/realesrgan.yaml]
+    weights: esrgan
+    other_weights: {model.init_args.classifier: srtta_classifier}
+    folders: {model.init_args.clean_lq: [Set5/here, Set5/there]}
+"""
+
+
+def test_a_method_of_several_files_needs_each(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(TABLE + ADAPTED)
+    spec = load_table(str(path))
+    lacking = planned(spec, tmp_path).cells[9]
+    assert lacking.state == "cannot run"
+    reasons = lacking.reason.split(" / ")
+    assert [name in reason for name, reason in zip(("Set5/here", "esrgan", "srtta"), reasons, strict=True)] == [
+        True
+    ] * 3
+    (tmp_path / "Set5" / "there").mkdir(parents=True)
+    ready = planned(spec, tmp_path, locate=lambda name: tmp_path / f"{name}.pth").cells[9]
+    assert ready.state == "to run"
+    given = dict(zip(ready.arguments[5::2], ready.arguments[6::2], strict=True))
+    assert given["--model.init_args.weights"] == str(tmp_path / "esrgan.pth")
+    assert given["--model.init_args.classifier"] == str(tmp_path / "srtta_classifier.pth")
+    assert given["--model.init_args.clean_lq"] == str(tmp_path / "Set5" / "there")
 
 
 def _value(spec: TableSpec, measured: float, printed: str, **fields: Any) -> Value:
