@@ -173,5 +173,5 @@ def _final_sinc(rng: np.random.Generator, ranges: FinalSinc) -> list[Step]:
 
 
 def plain_bicubic(height: int, width: int, scale: int) -> tuple[Step, ...]:
-    """Only shrinking by torch's bicubic, which is not antialiased (StableSR's undegraded batches)."""
+    """Only shrinking by torch's bicubic, which is not antialiased (one in a hundred of DeeDSR's batches)."""
     return (Resize(height // scale, width // scale, "bicubic"), Clamp(), Round())

@@ -7,7 +7,7 @@ training-pair pool of that code's size where ``pool`` is not given.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -168,15 +168,17 @@ class DACESR(DASR):
 
 
 class StableSRLight(Degradation):
-    """The milder second-order degradation that StableSR and DeeDSR train with; one in a hundred is plain bicubic.
+    """The milder second-order degradation that StableSR trains with (released ``v2-finetune_text_T_512.yaml``).
 
-    StableSR's options ask for a sharpened gt (``use_usm``), DeeDSR's do not.
+    lq is rounded to 8 bits, as a file of it would be; StableSR's code and DeeDSR's clamp it only. In one batch of a
+    hundred StableSR takes gt itself, undegraded and at gt's size, for its enlarged lq. No lq of 1/scale is that: here
+    such an image is shrunk by torch's bicubic, as DeeDSR's code has it.
 
     Args:
         scale: magnification from lq to gt.
         ranges: everything that is drawn.
         plain: probability of torch's bicubic alone.
-        sharpen: see :data:`Sharpen`.
+        sharpen: see :data:`Sharpen`; StableSR's ``use_usm`` sharpens gt itself.
         real_jpeg: compress by libjpeg, which works on the CPU, instead of DiffJPEG on the image's device.
         crop: side of gt that is degraded; None degrades the patch (both papers: 512).
         per_batch: share plain, resize, noise type, second blur and order of the last steps within a batch.
@@ -189,7 +191,7 @@ class StableSRLight(Degradation):
         scale: int = 4,
         ranges: SecondOrder = STABLESR_LIGHT,
         plain: float = 0.01,
-        sharpen: Sharpen = "none",
+        sharpen: Sharpen = "both",
         real_jpeg: bool = False,
         crop: int | None = None,
         per_batch: bool = False,
@@ -209,13 +211,22 @@ class StableSRLight(Degradation):
         """Two stages and the final sinc filter, or the recipe of kind ``bicubic``."""
         dice = _dice(self, rng, batch_rng)
         if drawing.happens(dice.shared, self.plain):
-            return Recipe(drawing.plain_bicubic(height, width, self.scale), kind="bicubic")
-        steps = _two_stages(dice, self.ranges, height, width, self.scale)
-        return Recipe((*_sharpened(self.sharpen), *steps), kind="second_order")
+            steps, kind = drawing.plain_bicubic(height, width, self.scale), "bicubic"
+        else:
+            steps, kind = _two_stages(dice, self.ranges, height, width, self.scale), "second_order"
+        return Recipe((*_sharpened(self.sharpen), *steps), kind=kind)
 
 
-DeeDSR = StableSRLight
-"""DeeDSR's ``MySDSR/config.yaml`` repeats StableSR's ranges."""
+class DeeDSR(StableSRLight):
+    """DeeDSR's training degradation: its ``MySDSR/config.yaml`` repeats StableSR's ranges, and gt is not sharpened.
+
+    Args:
+        sharpen: see :data:`Sharpen`.
+        kwargs: see :class:`StableSRLight`.
+    """
+
+    def __init__(self, *, sharpen: Sharpen = "none", **kwargs: Any) -> None:
+        super().__init__(sharpen=sharpen, **kwargs)
 
 
 class DeeDSRLevels(Degradation):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from srbench.datamodules.degradations.presets import DASR, DeeDSRLevels, RealESRGAN, StableSRLight
+from srbench.datamodules.degradations.presets import DASR, DeeDSR, DeeDSRLevels, RealESRGAN
 from srbench.datamodules.making import MAKES
 from srbench.degradation import Degradation
 from srbench.naming import unknown_name
@@ -65,7 +65,7 @@ def _div2k_levels() -> Spec:
 
 
 def _deedsr_val() -> Spec:
-    parts = (Part("lq", "deedsr_{of}_val", StableSRLight()),)
+    parts = (Part("lq", "deedsr_{of}_val", DeeDSR()),)
     return Spec("deedsr_val", parts, _DEEDSR, crop=512, crops=3000)
 
 
@@ -77,7 +77,7 @@ def _deedsr_levels() -> Spec:
 
 
 def _deedsr_v2() -> Spec:
-    parts = (Part("lq", "deedsr_{of}_v2", StableSRLight()),)
+    parts = (Part("lq", "deedsr_{of}_v2", DeeDSR()),)
     return Spec("deedsr_v2", parts, _DEEDSR, crop=512, crops=3000, text=True)
 
 

@@ -28,7 +28,17 @@ from srbench.datamodules.degradations import (
 )
 from srbench.datamodules.degradations.imresize import imresize
 from srbench.datamodules.degradations.ranges import ODD_7_TO_21, ODD_9_TO_21, KernelMix
-from srbench.datamodules.degradations.steps import Blur, GaussianNoise, Jpeg, PoissonNoise, Resize, Round, Step, Usm
+from srbench.datamodules.degradations.steps import (
+    Blur,
+    Clamp,
+    GaussianNoise,
+    Jpeg,
+    PoissonNoise,
+    Resize,
+    Round,
+    Step,
+    Usm,
+)
 from srbench.degradation import Degradation
 from srbench.errors import InputError
 
@@ -310,10 +320,11 @@ def test_levels_are_mixed_as_published() -> None:
         assert near(kinds["severe"], DRAWS, 0.4)
 
 
-def test_one_in_a_hundred_is_plain_bicubic() -> None:
-    plain = [r for r in drawn("stablesr_light") if r.kind == "bicubic"]
+@pytest.mark.parametrize(("name", "steps"), [("stablesr_light", [Usm, Resize]), ("deedsr", [Resize])])
+def test_one_in_a_hundred_is_plain_bicubic(name: str, steps: list[type[Step]]) -> None:
+    plain = [r for r in drawn(name) if r.kind == "bicubic"]
     assert near(len(plain), DRAWS, 0.01)
-    assert all(isinstance(r.steps[0], Resize) and len(r.steps) == 3 for r in plain)
+    assert all([type(step) for step in r.steps] == [*steps, Clamp, Round] for r in plain)
 
 
 def test_who_sharpens_what() -> None:
@@ -321,7 +332,7 @@ def test_who_sharpens_what() -> None:
         return {tuple(s.on_target for s in r.steps if isinstance(s, Usm)) for r in drawn(name)}
 
     assert sharpened("realesrgan") == {(False,)}
-    assert sharpened("dacesr") == sharpened("mixed") == {(True,)}
+    assert sharpened("dacesr") == sharpened("mixed") == sharpened("stablesr_light") == {(True,)}
     assert sharpened("deedsr") == sharpened("light") == {()}
     plain = DASR(level="standard", sharpen="none").draw(np.random.default_rng(0), SIDE, SIDE)
     assert isinstance(plain, Recipe)

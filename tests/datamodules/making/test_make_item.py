@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from srbench.datamodules.degradations import DASR, Recipe, StableSRLight
+from srbench.datamodules.degradations import DASR, DeeDSR, Recipe
 from srbench.datamodules.making import manifest
 from srbench.datamodules.making.item import files_of, intact, make_items
 from srbench.datamodules.making.plan import Plan, draw_plan
@@ -54,7 +54,7 @@ def test_crops_are_degraded_each_by_itself(make_here: MakeHere, photographs: Pho
     hr = photographs(2, 520, 600)
     _, out = make_here("deedsr_v2", hr=hr, crops=3)
     assert sorted(p.name for p in (out / "gt").iterdir()) == ["img0_0000.png", "img0_0001.png", "img1_0000.png"]
-    degradation = StableSRLight()
+    degradation = DeeDSR()
     for image in manifest.read(out)["images"]:
         at = image["window"]
         source = pixels(hr / image["source"]["file"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from srbench.datamodules.degradations import Recipe, StableSRLight
+from srbench.datamodules.degradations import DeeDSR, Recipe
 from srbench.datamodules.degradations.kernels import KernelSpec
 from srbench.datamodules.degradations.published import STABLESR_LIGHT
 from srbench.datamodules.degradations.steps import Blur, GaussianNoise, Jpeg, PoissonNoise, Resize, Round
@@ -69,7 +69,7 @@ def test_the_plain_branch() -> None:
 
 
 def test_every_recipe_of_the_preset_has_its_words() -> None:
-    degradation = StableSRLight()
+    degradation = DeeDSR()
     seen: set[str] = set()
     for seed in range(300):
         found = words(degradation.draw(np.random.default_rng(seed), 512, 512))
