@@ -69,7 +69,7 @@ def _decoded(file: Path, *, rgb: bool) -> Problem | None:
         notes = read_image(file).notes
     except InputError as error:
         return Problem("unreadable", file, error.what, error.remedy or "copy it again from its source")
-    other = [note for note in notes if "made RGB" in note]
+    other = [note for note in notes if "made RGB" in note or "alpha" in note]
     if rgb and other:
         return Problem("colour", file, f"it is not RGB ({other[0]})", "copy it again from its source")
     return None

@@ -82,9 +82,16 @@ def scan(layout: Layout, root: Path, scale: int) -> Scan:
     layout.checked_scale(scale)
     for home in candidates(layout, root):
         gt, lq = first_folder(home, layout.gt, scale), first_folder(home, layout.lq, scale)
-        if lq is not None or (gt is not None and not (layout.gt_shared and layout.lq)):
+        if lq is not None or (gt is not None and not _anothers(layout, home, scale)):
             return _Search(layout, scale, home, gt, lq).result()
     return Scan(layout, scale, None)
+
+
+def _anothers(layout: Layout, home: Path, scale: int) -> bool:
+    """Whether gt without lq may belong to another set, or to another scale of this one."""
+    if layout.lq_made or not layout.lq:
+        return False
+    return layout.gt_shared or any(first_folder(home, layout.lq, s) is not None for s in layout.scales if s != scale)
 
 
 class _Search:
@@ -162,17 +169,25 @@ class _Search:
         needed = [side for side in (0, 1) if (self.layout.gt, self.layout.lq)[side] and not (side and self.made)]
         present = [side for side in needed if self.folders[side] is not None]
         names = self.layout.names or sorted(set().union(*(sides[side] for side in present)), key=_natural)
-        complete = []
-        for name in names:
-            lacking = [side for side in present if name not in sides[side]]
-            for side in lacking:
-                folder = self.folders[side]
-                assert folder is not None
+        whole = [name for name in names if all(name in sides[side] for side in present)]
+        # Of a set whose names are not known: when as many as were published are whole, the rest is too much.
+        full = self.layout.names is None and len(whole) == self.layout.counts[self.scale]
+        for name in sorted(set(names) - set(whole), key=_natural):
+            self._single(name, sides, present, spelling, extra=full)
+        return [Files(name, sides[0].get(name), sides[1].get(name)) for name in whole if present == needed]
+
+    def _single(
+        self, name: str, sides: list[dict[str, Path]], present: list[int], spelling: tuple[str, str], *, extra: bool
+    ) -> None:
+        """An image that lacks gt, lq or both."""
+        for side in present:
+            folder = self.folders[side]
+            assert folder is not None
+            if name not in sides[side] and not extra:
                 file = folder / self.layout.file_name(side, name, self.scale, spelling)
                 self._add("missing", file, f"the {('gt', 'lq')[side]} is missing", "copy it again from its source")
-            if not lacking and present == needed:
-                complete.append(Files(name, sides[0].get(name), sides[1].get(name)))
-        return complete
+            elif name in sides[side] and extra:
+                self._extra(sides[side][name])
 
     def _counted(self, files: list[Files]) -> None:
         count = self.layout.counts[self.scale]

@@ -27,6 +27,7 @@ def _set(
     gt: tuple[str, ...] = ("HR",),
     lq: tuple[str, ...] = ("LRbicx{scale}", "LR_bicubic/X{scale}"),
     names: tuple[str, ...] | None = None,
+    rgb: bool = False,
 ) -> Layout:
     return Layout(
         name=name,
@@ -37,7 +38,7 @@ def _set(
         spellings=_STEMS,
         names=names,
         lq_made=True,
-        rgb=False,
+        rgb=rgb,
         source=where,
         licence=licence,
         citation=citation,
@@ -45,9 +46,9 @@ def _set(
 
 
 LAYOUTS = (
-    _set("Set5", 5, "Bevilacqua et al., BMVC 2012", _SWINIR),
-    _set("Set14", 14, "Zeyde et al., Curves and Surfaces 2010", _SELFEXSR),
-    _set("BSD100", 100, "Martin et al., ICCV 2001", _SELFEXSR, homes=("B100",)),
+    _set("Set5", 5, "Bevilacqua et al., BMVC 2012", _SWINIR, rgb=True),
+    _set("Set14", 14, "Zeyde et al., Curves and Surfaces 2010", _SELFEXSR),  # one of its files is grey
+    _set("BSD100", 100, "Martin et al., ICCV 2001", _SELFEXSR, homes=("B100",), rgb=True),
     _set("Urban100", 100, "Huang et al., CVPR 2015", _SELFEXSR),
     _set("Manga109", 109, "Matsui et al., 2017", "http://www.manga109.org", "academic use, on application"),
     _set(
@@ -60,5 +61,6 @@ LAYOUTS = (
         gt=("HR", "DIV2K_valid_HR"),
         lq=("LRbicx{scale}", "LR_bicubic/X{scale}", "DIV2K_valid_LR_bicubic/X{scale}"),
         names=tuple(f"{i:04d}" for i in range(801, 901)),
+        rgb=True,
     ),
 )

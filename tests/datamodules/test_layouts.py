@@ -163,6 +163,14 @@ def test_a_missing_folder(miniatures: ModuleType, tmp_path: Path) -> None:
     assert found.files == ()
 
 
+def test_gt_of_another_scale_alone_is_not_this_scale(miniatures: ModuleType, tmp_path: Path) -> None:
+    layout = SETS["DIV2KRK"]
+    home = miniatures.make(layout, tmp_path)
+    assert (scan(layout, tmp_path, 4).state, scan(layout, tmp_path, 2).state) == ("found", "missing")
+    (home / "lr_x4").rename(home / "lr_x2")
+    assert scan(layout, tmp_path, 4).state == "missing"
+
+
 def test_shared_gt_alone_is_no_set(miniatures: ModuleType, tmp_path: Path) -> None:
     miniatures.make(SETS["DIV2K-val"], tmp_path, home="DIV2K", gt="DIV2K_valid_HR")
     for name in ("DASR-Level-I", "NTIRE2018-wild"):
@@ -172,8 +180,11 @@ def test_shared_gt_alone_is_no_set(miniatures: ModuleType, tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["Canon_051_HR.png", "Nikon_001_HR.png", "notes.jpg"])
 def test_an_extra_file(canon: Path, name: str) -> None:
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(canon / name)
-    [(kind, where, _)] = problems(again(canon))
-    assert (kind, where) == (("missing", "Canon_051_LR4.png") if name.startswith("Canon") else ("extra", name))
+    assert problems(again(canon)) == [("extra", name, "RealSR-Canon has no such image")]
+    (canon / "Canon_004_LR4.png").unlink()  # now nobody can say which of the two gt without lq is the extra one
+    kinds = {(kind, where) for kind, where, _ in problems(again(canon))}
+    unpaired = {("missing", "Canon_004_LR4.png")}
+    assert kinds == unpaired | {("missing", "Canon_051_LR4.png") if name.startswith("Canon") else ("extra", name)}
 
 
 def test_one_pair_too_many(canon: Path) -> None:
@@ -249,6 +260,11 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "a page": (lambda p: p.write_text("<html>quota exceeded"), "unreadable", "not a PNG"),
     "grey": (lambda p: Image.open(p).convert("L").save(p), "colour", "it is not RGB (grey image made RGB)"),
     "palette": (lambda p: Image.open(p).convert("P").save(p), "colour", "it is not RGB (palette image made RGB)"),
+    "opaque alpha": (
+        lambda p: Image.open(p).convert("RGBA").save(p),
+        "colour",
+        "it is not RGB (opaque alpha channel dropped)",
+    ),
     "transparent": (lambda p: Image.new("RGBA", (8, 8)).save(p), "unreadable", "transparency"),
     "16 bits": (lambda p: Image.fromarray(np.full((8, 8), 999, np.uint16)).save(p), "unreadable", "16 bits"),
 }
@@ -297,4 +313,4 @@ def test_the_real_realsrset_is_whole(shared: Path) -> None:
 def test_the_real_classical_sets_are_found(shared: Path, name: str) -> None:
     found = scan(SETS[name], shared / "data", 4)
     assert (found.state, len(found.files)) == ("found", SETS[name].counts[4])
-    assert list(sizes(found)) == []
+    assert [*sizes(found), *pixels(found)] == []
