@@ -128,19 +128,29 @@ def exported(room: str) -> dict[str, Entry]:
     """
     found: dict[str, Entry] = {}
     for child, files in _children(room_folder(room)):
-        trees = [ast.parse(file.read_text(encoding="utf-8"), filename=str(file)) for file in files]
-        summaries = {
-            node.name: (ast.get_docstring(node) or "").split("\n")[0]
-            for tree in trees
-            for node in tree.body
-            if isinstance(node, ast.ClassDef)
-        }
+        trees = _trees(files)
+        summaries = {node.name: _summary(node) for node in _classes(trees)}
         for name in _dunder_all(trees[0]):
             if name in found:
                 raise ImportError(f"srbench.{room}.{name} is exported by {found[name].class_path} and by {child}")
             if name in summaries:
                 found[name] = Entry(name, f"srbench.{room}.{child}.{name}", summaries[name])
     return dict(sorted(found.items()))
+
+
+@cache
+def degradations() -> dict[str, Entry]:
+    """The degradations that a config can name, by name; none is imported."""
+    folder = room_folder("datamodules") / "degradations"
+    trees = _trees([folder / "__init__.py", *sorted(folder.glob("*.py"))])
+    bases = {node.name: {base.id for base in node.bases if isinstance(base, ast.Name)} for node in _classes(trees)}
+    kinds = {"Degradation"}
+    while more := {name for name, above in bases.items() if above & kinds} - kinds:
+        kinds |= more
+    offered = kinds & set(_dunder_all(trees[0]))
+    place = "srbench.datamodules.degradations"
+    entries = [Entry(node.name, f"{place}.{node.name}", _summary(node)) for node in _classes(trees)]
+    return {entry.name: entry for entry in sorted(entries) if entry.name in offered}
 
 
 def lazy_room(room: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -168,6 +178,19 @@ def _children(root: Path) -> Iterator[tuple[str, list[Path]]]:
             yield place.name, [place / "__init__.py", *inside]
         elif place.suffix == ".py" and not place.name.startswith("_"):
             yield place.stem, [place]
+
+
+def _trees(files: Sequence[Path]) -> list[ast.Module]:
+    return [ast.parse(file.read_text(encoding="utf-8"), filename=str(file)) for file in files]
+
+
+def _classes(trees: Sequence[ast.Module]) -> list[ast.ClassDef]:
+    return [node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
+
+
+def _summary(node: ast.ClassDef) -> str:
+    """The first line of its docstring, as plain text."""
+    return (ast.get_docstring(node) or "").split("\n")[0].replace("``", "")
 
 
 def _dunder_all(tree: ast.Module) -> list[str]:

@@ -11,6 +11,7 @@ from srbench import __version__
 from srbench.errors import InputError
 from srbench.naming import unknown_name
 from srbench.processes import PeerLost, one_voice, said, say
+from srbench.warning_lines import one_line_warnings
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "fit": ("srbench.trainer_command", "train a stage of a method"),
@@ -21,7 +22,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "leaderboard": ("srbench.leaderboard_command", "records to tables (CSV, Markdown, page, W&B)"),
     "compare": ("srbench.compare_command", "two runs, per metric: which is better, and can the images tell"),
     "table": ("srbench.table_command", "a paper's table: measured beside printed, only the missing is run"),
-    "list": ("srbench.list_command", "methods, modules, datasets, metrics, protocols, tables, configs"),
+    "list": (
+        "srbench.list_command",
+        "methods, modules, datasets, degradations, metrics, protocols, tables, analyses, ...",
+    ),
     "data": ("srbench.data_command", "published sets on disk: list, check; make synthetic ones from a seed"),
     "weights": ("srbench.weights_command", "outside weights: list, fetch, check"),
     "describe": ("srbench.describe_command", "parts, parameters and multiply-adds of a stage"),
@@ -51,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 2 for bad input, 130 when interrupted, or what the command says.
     """
-    with one_voice():
+    with one_voice(), one_line_warnings():
         return _guarded(list(sys.argv[1:] if argv is None else argv))
 
 

@@ -15,6 +15,10 @@ from srbench.errors import InputError
 if TYPE_CHECKING:
     from srbench.module import SRModule
 
+_DESCRIPTION = """\
+The parts of a stage, their parameters and multiply-adds, counted on the meta device: no weights are needed, and nothing
+is computed."""
+
 
 def run(argv: Sequence[str]) -> int:
     """Runs the command.
@@ -28,7 +32,7 @@ def run(argv: Sequence[str]) -> int:
     Raises:
         InputError: a config, class, key or size is wrong, or there is no model.
     """
-    parser = CommandParser(prog="srbench describe", description=__doc__)
+    parser = CommandParser(prog="srbench describe", description=_DESCRIPTION)
     parser.add_argument(
         "--config", action="append", default=[], metavar="NAME", help="a config; may be repeated, later wins"
     )

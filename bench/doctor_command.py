@@ -32,6 +32,8 @@ _EXTRAS = {
     "diffusion": (("diffusers", "transformers", "accelerate", "peft"), "diffusion methods"),
     "wandb": (("wandb",), "Weights & Biases"),
     "arches": (("spandrel_extra_arches",), "published networks under non-commercial licences"),
+    "cluster": (("submitit",), "cells of srbench table as jobs"),
+    "semantic": (("pycocotools",), "srbench analyze semantic: AP of boxes and masks"),
     "mamba": (
         ("mamba_ssm", "causal_conv1d"),
         "CUDA kernels of the selective scan (needs nvcc; ours gives the same numbers)",
@@ -41,7 +43,7 @@ _EXTRAS = {
 
 def run(argv: Sequence[str]) -> int:
     """Prints the report; returns 1 when something that srbench cannot do without is broken."""
-    parser = CommandParser("srbench doctor", __doc__)
+    parser = CommandParser("srbench doctor", "Says what works on this machine, what is missing, and how to get it.")
     parser.add_argument("--json", action="store_true", help="print a JSON list of findings")
     given = parser.parse_args(list(argv))
     findings = [finding for check in CHECKS for finding in check()]

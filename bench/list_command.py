@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from srbench.catalog import config_names, exported, read_config
+from srbench.catalog import Entry, config_names, degradations, exported, read_config
 from srbench.command_parser import CommandParser
 
 
@@ -29,12 +30,24 @@ def methods() -> list[dict[str, str]]:
 
 def modules() -> list[dict[str, str]]:
     """Every stage of every method as a class: name, import path, summary and its shipped configs."""
-    return _classes("modules", "methods/")
+    return _classes(_offered("modules"), "methods/", ("model",))
 
 
 def datasets() -> list[dict[str, str]]:
-    """Every data module: name, import path and summary."""
-    return _classes("datamodules", "data/")
+    """Every data module: name, import path, summary and its shipped configs."""
+    return _classes(_offered("datamodules"), "data/", ("data",))
+
+
+def degraders() -> list[dict[str, str]]:
+    """Every degradation that a training set takes: name, import path, summary and its shipped configs."""
+    return _classes(degradations().values(), "degradations/", ("data", "init_args", "degradation"))
+
+
+def figures() -> list[dict[str, str]]:
+    """Every analysis that ``srbench analyze`` runs: name, and what it shows."""
+    from srbench.analysis import analyses
+
+    return [{"name": found.name, "summary": found.summary} for found in analyses().values()]
 
 
 def metrics() -> list[dict[str, str]]:
@@ -100,40 +113,64 @@ KINDS: dict[str, Callable[[], list[dict[str, str]]]] = {
     "methods": methods,
     "modules": modules,
     "datasets": datasets,
+    "degradations": degraders,
     "metrics": metrics,
     "protocols": protocols,
     "configs": configs,
     "tables": tables,
+    "analyses": figures,
 }
+
+_PAGE = """usage: srbench list KIND [--json]
+
+What there is to choose from, without importing torch.
+
+{kinds}
+
+--json prints a JSON list of objects."""
 
 
 def run(argv: Sequence[str]) -> int:
-    """Prints one list; returns 0."""
-    parser = CommandParser("srbench list", __doc__)
+    """Prints one list, or without arguments which lists there are; returns 0."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_PAGE.format(kinds="\n".join(f"  {name:<12}  {_of(function)}" for name, function in KINDS.items())))
+        return 0
+    parser = CommandParser("srbench list", None)
     parser.add_argument("kind", choices=sorted(KINDS))
-    parser.add_argument("--json", action="store_true", help="print a JSON list of objects")
+    parser.add_argument("--json", action="store_true")
     given = parser.parse_args(list(argv))
     rows = KINDS[given.kind]()
     print(json.dumps(rows, indent=2) if given.json else table(rows))
     return 0
 
 
-def _classes(room: str, config_folder: str) -> list[dict[str, str]]:
+def _of(function: Callable[[], Any]) -> str:
+    """What a list holds: the first line of its function's docstring, as plain text."""
+    return (function.__doc__ or "").split("\n")[0].replace("``", "").rstrip(".")
+
+
+def _offered(room: str) -> list[Entry]:
+    """The classes of a room, under the short import paths that configs use."""
+    return [entry._replace(class_path=f"srbench.{room}.{name}") for name, entry in exported(room).items()]
+
+
+def _classes(entries: Iterable[Entry], config_folder: str, path: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of classes, with the configs whose section at ``path`` names them."""
     shipped: dict[str, list[str]] = {}
     for name in config_names(config_folder):
-        section = read_config(name).get("model" if room == "modules" else "data", {})
-        shipped.setdefault(str(section.get("class_path")).rpartition(".")[2], []).append(name)
-    rows = []
-    for entry in sorted(exported(room).values()):
-        rows.append(
-            {
-                "name": entry.name,
-                "class_path": f"srbench.{room}.{entry.name}",
-                "summary": entry.summary,
-                "configs": " ".join(shipped.get(entry.name, ())),
-            }
-        )
-    return rows
+        section: Any = read_config(name)
+        for key in path:
+            section = section.get(key, {})
+        shipped.setdefault(str(section.get("class_path")), []).append(name)
+    return [
+        {
+            "name": entry.name,
+            "class_path": entry.class_path,
+            "summary": entry.summary,
+            "configs": " ".join(shipped.get(entry.class_path, ())),
+        }
+        for entry in entries
+    ]
 
 
 def table(rows: list[dict[str, str]]) -> str:

@@ -1,9 +1,4 @@
-"""``srbench weights list|fetch|check``: the outside weights that metrics and methods use.
-
-list   what there is, under which licence, and where it lies on this machine
-fetch  download files by name, https only; nothing gets its name before its published hash is confirmed
-check  hash the files that are here and compare with what is published; status 1 when one is wrong
-"""
+"""``srbench weights list|fetch|check``: the outside weights that metrics and methods use."""
 
 from __future__ import annotations
 
@@ -19,10 +14,20 @@ from srbench.images import file_sha256
 from srbench.list_command import table
 from srbench.weight_files import WeightFile, find, locate, names, own_folder, remedy
 
+_DESCRIPTION = """\
+The outside weights that metrics and methods use.
+
+  list   what there is, under which licence, and where it lies on this machine
+  fetch  download files by name, https only; nothing gets its name before its published hash is confirmed
+  check  hash the files that are here and compare with what is published; status 1 when one is wrong
+
+srbench weights ACTION --help explains one. Files are looked for in $SRBENCH_WEIGHTS and in the caches of srbench,
+torch, CLIP and the Hugging Face hub."""
+
 
 def run(argv: Sequence[str]) -> int:
     """Runs one of the three; returns 1 when ``check`` finds a wrong file, else 0."""
-    parser = CommandParser("srbench weights", __doc__)
+    parser = CommandParser("srbench weights", _DESCRIPTION)
     parser.add_argument("action", choices=("check", "fetch", "list"))
     action = parser.parse_args(list(argv[:1])).action
     return {"list": _list, "fetch": _fetch, "check": _check}[action](list(argv[1:]))

@@ -31,7 +31,7 @@ _PADDING = Padding("multiple", 8)
 
 
 class LDMSR(OneByOneSR, FixedSR):
-    """Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (CVPR 2022), 4x, blind.
+    """LDM-BSR, blind x4 by latent diffusion (Rombach et al., CVPR 2022), on diffusers' networks.
 
     The noise in a latent of lq's own size is predicted from that latent beside lq in [-1,1], by DDIM; the autoencoder
     magnifies what comes out by 4. It is diffusers' ``LDMSuperResolutionPipeline`` with two differences. A picture given

@@ -31,7 +31,10 @@ WEIGHT_KEY = "far_weight"
 
 
 class HRAwareFinetune(AdaptedSR):
-    """L_rec(R(s E_deg(lq), E_img(sr)), lq) + lambda_ft Phi_far(sr), lowered by the network that makes sr alone.
+    """Stage 2 of HR-aware: a trained network adapts to one test set's lq, under the frozen reconstruction of stage 1.
+
+    The loss is L_rec(R(s E_deg(lq), E_img(sr)), lq) + lambda_ft Phi_far(sr), lowered by the network that makes sr
+    alone.
 
     E_deg, E_img, R, T_a and T_m are those of stage 1 and frozen, with CLIP. R's noise is left out. ``preset``,
     ``recon_space``, ``entry``, ``demodulate``, ``use_s``, ``far_encoder`` and ``clip_layer`` must be those of stage 1,

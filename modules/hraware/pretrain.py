@@ -25,7 +25,9 @@ WEIGHT_KEY = "far_weight"
 
 
 class HRAwarePretrain(ReconstructionStage):
-    """Pre-training on pairs (Eq. 5): L_rec(R(s E_deg(lq), E_img(gt)), lq) + lambda_pt Phi_far(gt).
+    """Stage 1 of HR-aware: lq is made again from gt and an embedding of lq's degradation, in pre-training on pairs.
+
+    The loss is L_rec(R(s E_deg(lq), E_img(gt)), lq) + lambda_pt Phi_far(gt) (Eq. 5).
 
     It updates E_deg, E_img, R, T_a and T_m, and makes no sr: the second stage takes its checkpoint. Beside the losses
     ``far/phi``, ``far/constant`` (the same without e_im, see

@@ -29,7 +29,10 @@ MAKES_PRETRAINED = "methods/lway/1_pretrain.yaml"
 
 
 class LWayFinetune(AdaptedSR):
-    """W L_rec(R(E_deg(lq), sr), lq), lowered by the network that makes sr alone (HR-aware, Eq. 3, has it without W).
+    """Step 2 of LWay: a trained network adapts to one test set's lq, under the frozen reconstruction of step 1.
+
+    The loss is W L_rec(R(E_deg(lq), sr), lq), lowered by the network that makes sr alone (HR-aware, Eq. 3, has it
+    without W).
 
     E_deg and R are those of step 1 and frozen; R's noise is left out. ``preset``, ``recon_space``, ``entry`` and
     ``demodulate`` must be those of step 1, see :class:`~srbench.modules.lway.pretrain.LWayPretrain`.

@@ -10,7 +10,10 @@ from srbench.modules.reconstruction import ReconstructionStage
 
 
 class LWayPretrain(ReconstructionStage):
-    """L_rec(R(E_deg(lq), gt), lq): no image encoder, no controller, no regulariser (HR-aware's Eq. 2 has it in short).
+    """Step 1 of LWay: lq is made again from gt and an embedding of lq's degradation.
+
+    The loss is L_rec(R(E_deg(lq), gt), lq): no image encoder, no controller, no regulariser (HR-aware's Eq. 2 has it in
+    short).
 
     It makes no sr: the second step takes its checkpoint.
 

@@ -60,3 +60,16 @@ def test_exported_classes_come_with_path_and_summary() -> None:
     assert methods["EDSR"].class_path.startswith("srbench.modules.edsr")
     assert methods["EDSR"].summary.startswith("EDSR")
     assert "Photos" in catalog.exported("datamodules")
+
+
+def test_degradations_are_those_that_a_config_can_name() -> None:
+    found = catalog.degradations()
+    assert {"RealESRGAN", "DASR", "DACESR", "DeeDSR", "Bicubic", "FromList"} <= set(found)  # DACESR derives from DASR
+    assert not {"Recipe", "RecipeList", "BSRGANRanges", "Degraded"} & set(found)
+    assert found["DASR"].class_path == "srbench.datamodules.degradations.DASR"
+    assert all(entry.summary and "``" not in entry.summary for entry in found.values())
+
+
+def test_summaries_are_plain_text() -> None:
+    for room in ("modules", "datamodules"):
+        assert not [entry.name for entry in catalog.exported(room).values() if "``" in entry.summary]

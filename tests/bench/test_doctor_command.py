@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
 
-from srbench.doctor_command import check_weights
+from srbench.doctor_command import check_extras, check_weights
 from srbench.weight_files import find, names
 
 
@@ -31,3 +32,8 @@ def test_a_folder_that_is_not_there(bare_machine: Path, monkeypatch: pytest.Monk
     assert (first.state, first.what) == ("missing", "SRBENCH_WEIGHTS")
     assert "absent is no folder" in first.detail
     assert second.what == "outside weights"
+
+
+def test_every_extra_is_reported() -> None:
+    offered = set(metadata("srbench").get_all("Provides-Extra") or ()) - {"all", "dev"}
+    assert {finding.what.removeprefix("extra ") for finding in check_extras()} == offered
