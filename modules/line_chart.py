@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from srbench.series import ROW, STYLE, legend, mark, stroke
+
 Point = tuple[float, float]
 
-_WIDE, _TALL = 330, 230
+_TALL = 230
 _LEFT, _TOP, _GAP = 58, 58, 66
-_COLOURS = ("#1668dc", "#d9480f", "#2b8a3e", "#862e9c", "#e67700", "#495057")
-_STYLE = 'text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,Arial,sans-serif;fill:#1c2430}.soft{fill:#5d6b7e}'
 _TICKS = 5
 
 
@@ -25,25 +25,38 @@ class Panel:
         across: below it, what the horizontal axis counts.
         lines: points by label, at least one each.
         dots: mark the points.
+        names: of the horizontal axis' values 0, 1, 2, ..., where it has names instead of numbers.
+        span: lowest and highest value that the vertical axis must reach; None takes those of the points.
     """
 
     title: str
     across: str
     lines: Mapping[str, Sequence[Point]]
     dots: bool = True
+    names: Sequence[str] = ()
+    span: tuple[float, float] | None = None
 
 
-def line_chart(panels: Sequence[Panel], title: str) -> str:
-    """An SVG file of the panels side by side; a label has one colour in all of them."""
+def line_chart(panels: Sequence[Panel], title: str, *, wide: int = 330) -> str:
+    """An SVG file of the panels side by side; a label has one look in all of them.
+
+    Args:
+        panels: from left to right.
+        title: above them.
+        wide: width of a panel in pixels.
+    """
     labels = list(dict.fromkeys(label for panel in panels for label in panel.lines))
-    width, height = _LEFT + len(panels) * (_WIDE + _GAP), _TOP + _TALL + 50
-    parts = [f'<text x="{_LEFT}" y="20" font-size="14" font-weight="600">{escape(title)}</text>', *_legend(labels)]
+    width = _LEFT + len(panels) * (wide + _GAP)
+    key, rows = legend(labels, _LEFT, 36, width, marks=any(panel.dots for panel in panels))
+    top = _TOP + ROW * (rows - 1)
+    height = top + _TALL + 50
+    parts = [f'<text x="{_LEFT}" y="20" font-size="14" font-weight="600">{escape(title)}</text>', key]
     for number, panel in enumerate(panels):
-        parts.append(_panel(panel, labels, _LEFT + number * (_WIDE + _GAP)))
+        parts.append(_panel(panel, labels, _LEFT + number * (wide + _GAP), top, wide))
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img"><title>{escape(title)}</title>'
-        f'<style>{_STYLE}</style><rect width="{width}" height="{height}" fill="#ffffff"/>{"".join(parts)}</svg>\n'
+        f'<style>{STYLE}</style><rect width="{width}" height="{height}" fill="#ffffff"/>{"".join(parts)}</svg>\n'
     )
 
 
@@ -75,35 +88,35 @@ def ticks(low: float, high: float) -> list[float]:
     return [round(number * step, 12) for number in range(first, last + 1)]
 
 
-def _legend(labels: Sequence[str]) -> list[str]:
-    parts, x = [], float(_LEFT)
-    for number, label in enumerate(labels):
-        parts.append(f'<circle cx="{x + 5:g}" cy="36" r="4" fill="{_colour(number)}"/>')
-        parts.append(f'<text x="{x + 14:g}" y="40" font-size="12">{escape(label)}</text>')
-        x += 34 + 7 * len(label)
-    return parts
-
-
-def _panel(panel: Panel, labels: Sequence[str], left: float) -> str:
+def _panel(panel: Panel, labels: Sequence[str], left: float, top: float, wide: int) -> str:
     points = [point for line in panel.lines.values() for point in line]
-    across = ticks(min(x for x, _ in points), max(x for x, _ in points))
-    up = ticks(min(y for _, y in points), max(y for _, y in points))
+    heights = panel.span or (min(y for _, y in points), max(y for _, y in points))
+    up = ticks(*heights)
+    across = _across(panel, [x for x, _ in points])
+    first, last = across[0][0], across[-1][0]
+    inset = wide / (2 * len(across)) if panel.names else 0.0
 
     def place(point: Point) -> Point:
-        x = left + _WIDE * (point[0] - across[0]) / (across[-1] - across[0])
-        return x, _TOP + _TALL * (up[-1] - point[1]) / (up[-1] - up[0])
+        x = left + inset + (wide - 2 * inset) * (point[0] - first) / ((last - first) or 1.0)
+        return x, top + _TALL * (up[-1] - point[1]) / (up[-1] - up[0])
 
-    parts = [f'<text x="{left:g}" y="{_TOP - 6}" font-size="12">{escape(panel.title)}</text>']
+    parts = [f'<text x="{left:g}" y="{top - 6:g}" font-size="12">{escape(panel.title)}</text>']
     for value in up:
-        y = place((across[0], value))[1]
-        parts.append(f'<line x1="{left:g}" x2="{left + _WIDE:g}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e3e8ef"/>')
+        y = place((first, value))[1]
+        parts.append(f'<line x1="{left:g}" x2="{left + wide:g}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e3e8ef"/>')
         parts.append(_word(left - 6, y + 4, f"{value:g}", "end"))
-    for value in across:
-        parts.append(_word(place((value, up[0]))[0], _TOP + _TALL + 16, f"{value:g}", "middle"))
-    parts.append(_word(left + _WIDE / 2, _TOP + _TALL + 36, panel.across, "middle"))
+    parts += [_word(place((x, up[0]))[0], top + _TALL + 16, word, "middle") for x, word in across]
+    parts.append(_word(left + wide / 2, top + _TALL + 36, panel.across, "middle"))
     for label, line in panel.lines.items():
-        parts.append(_line([place(point) for point in line], _colour(labels.index(label)), panel.dots))
+        parts.append(_line(labels.index(label), label, line, [place(point) for point in line], panel.dots))
     return "".join(parts)
+
+
+def _across(panel: Panel, values: Sequence[float]) -> list[tuple[float, str]]:
+    """Where the horizontal axis is labelled, and how."""
+    if panel.names:
+        return [(float(number), name) for number, name in enumerate(panel.names)]
+    return [(value, f"{value:g}") for value in ticks(min(values), max(values))]
 
 
 def _word(x: float, y: float, text: str, anchor: str) -> str:
@@ -112,11 +125,8 @@ def _word(x: float, y: float, text: str, anchor: str) -> str:
     )  # fmt: skip
 
 
-def _line(points: Sequence[Point], colour: str, dots: bool) -> str:
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    marks = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points) if dots else ""
-    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>{marks}'
-
-
-def _colour(number: int) -> str:
-    return _COLOURS[number % len(_COLOURS)]
+def _line(number: int, label: str, values: Sequence[Point], places: Sequence[Point], dots: bool) -> str:
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    told = [f"{label}: {value:.4g}" for _, value in values]
+    marks = [mark(number, x, y, told=text) for (x, y), text in zip(places, told, strict=True)] if dots else []
+    return f'<polyline points="{path}" {stroke(number)}/>{"".join(marks)}'

@@ -34,10 +34,17 @@ class Groups(NamedTuple):
 
 
 def draw_recipes(degradation: Degradation, count: int, side: int, seed: int) -> list[Recipe]:
-    """Degradations for gt of ``side`` x ``side``; the i-th depends on ``seed`` and i alone."""
+    """Degradations for gt of ``side`` x ``side``; the i-th depends on ``seed`` and i alone.
+
+    Raises:
+        InputError: images of that side are too small for one of them.
+    """
     drawn = []
     for index in range(count):
-        recipe = degradation.draw(np.random.default_rng([seed, index]), side, side)
+        try:
+            recipe = degradation.draw(np.random.default_rng([seed, index]), side, side)
+        except InputError as error:
+            raise InputError(error.what, where=f"--side {side}", remedy="give a larger one") from error
         assert isinstance(recipe, Recipe)
         drawn.append(recipe)
     return drawn

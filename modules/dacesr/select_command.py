@@ -82,7 +82,7 @@ def run(given: argparse.Namespace, progress: Callable[[int, int], None]) -> Find
     recipes = draw_recipes(degradation, given.count, given.side, given.seed)
     files = choose_images(given.hr, given.images, given.seed)
     owner = REE(preset=given.preset, start="ram", allow_random_backbones=given.allow_random_backbones)
-    with _own_words():
+    with own_words():
         plain = extractor(owner, given.preset, tags=True)
         other = plain if given.encoder == "ram" else extractor(owner, given.preset, given.encoder, tags=True)
     source = _source(given, files, owner.marks)
@@ -243,7 +243,7 @@ def _check(given: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _own_words() -> Iterator[None]:
+def own_words() -> Iterator[None]:
     """A stage's remedy for absent weights, in the words of this command."""
     try:
         yield

@@ -15,7 +15,7 @@ from srbench.findings import Findings, read_csv
 from srbench.modules.dacesr.extractor import RAM, extractor
 from srbench.modules.dacesr.ree import REE
 from srbench.modules.dacesr.select import tags_of
-from srbench.modules.dacesr.select_command import build_degradation, choose_images, squashed
+from srbench.modules.dacesr.select_command import build_degradation, choose_images, own_words, squashed
 from srbench.modules.dacesr.similarity_chart import chart
 from srbench.modules.dacesr.text_similarity import (
     RANDOM,
@@ -88,10 +88,11 @@ def run(given: argparse.Namespace, progress: Callable[[int, int], None]) -> Find
     if given.count:
         cases += random_cases(build_degradation(given.degradation), given.count, given.side, given.seed)
     device = torch.device(given.device)
-    taggers: dict[str, Tags] = {
-        label: partial(tags_of, extractor(owner, given.preset, encoder, tags=True).eval().to(device), batch=given.batch)
-        for label, encoder in encoders.items()
-    }
+    taggers: dict[str, Tags] = {}
+    for label, encoder in encoders.items():
+        with own_words():
+            net = extractor(owner, given.preset, encoder, tags=True).eval().to(device)
+        taggers[label] = partial(tags_of, net, batch=given.batch)
     images = torch.stack([squashed(file, given.side) for file in files]).to(device)
     found = similarities_of(cases, images, [file.stem for file in files], taggers, progress)
     rows: list[dict[str, Any]] = [one._asdict() for one in found]
@@ -135,10 +136,23 @@ def _findings(means: Sequence[dict[str, Any]], marks: Sequence[str], rows: Seque
     files: dict[str, Any] = {"means.csv": means, "similarity.svg": chart(means, title)}
     if rows:
         files["similarity.csv"] = rows
-    lines = [f"{row['tagger']}  {row['type']} {row['level']}  {row['mean']:.4f}" for row in means]
+    lines = _shown(means)
     if marks:
         lines.append(f"marked {', '.join(marks)}: the tagger was never trained")
     return Findings(files, lines)
+
+
+def _shown(means: Sequence[dict[str, Any]]) -> list[str]:
+    """A line per type and level, a column per tagger."""
+    places: dict[tuple[str, str], dict[str, str]] = {}
+    for row in means:
+        cells = places.setdefault((row["type"], row["level"]), {})
+        cells[row["tagger"]] = f"{row['mean']:.4f}"
+    taggers = list(dict.fromkeys(row["tagger"] for row in means))
+    rows = [["type", "level", *taggers]]
+    rows += [[kind, level, *(cells[tagger] for tagger in taggers)] for (kind, level), cells in places.items()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def _check(given: argparse.Namespace) -> None:

@@ -26,6 +26,7 @@ CONTRACTS = {
     "findings",
     "torchscript",
     "permission",
+    "series",
 }
 SHARED_PARTS = {"nets", "losses", "external"}
 TORCH_FREE = (

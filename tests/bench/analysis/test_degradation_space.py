@@ -112,7 +112,7 @@ def test_every_vector_is_in_the_table_and_in_the_picture(analyze: Callable[..., 
     assert [p["group"] for p in points[:4]] == ["light", "medium", "heavy", "light"]
     assert sorted({p["image"] for p in points}) == [f"{i:02d}" for i in range(COUNT)]
     picture = ET.fromstring((OUT / "degradation_space.svg").read_text())
-    assert len(picture.findall(".//{*}circle")) == 3 * COUNT + 3
+    assert len(picture.findall(".//{*}path[@transform]")) == 3 * COUNT + 3
 
 
 def test_an_encoder_of_content_does_not(analyze: Callable[..., str]) -> None:

@@ -180,9 +180,9 @@ def test_the_chart_has_a_panel_per_type_and_a_line_per_tagger() -> None:
     lines = root.findall(f"{space}polyline")
     assert len(lines) == 4
     heights = [[float(point.split(",")[1]) for point in line.attrib["points"].split()] for line in lines]
-    assert heights[0][0] == pytest.approx(56)  # .9 is the highest grid line, .5 the lowest
-    assert heights[0][1] == pytest.approx(56 + 210)
-    assert heights[2][0] == pytest.approx(56 + 210 / 4, abs=0.06)
+    assert heights[0][0] == pytest.approx(58)  # .9 is the highest grid line, .5 the lowest
+    assert heights[0][1] == pytest.approx(58 + 230)
+    assert heights[2][0] == pytest.approx(58 + 230 / 4, abs=0.06)
     texts = [element.text for element in root.iter(f"{space}text")]
     assert {"Text & more", "RAM", "a<b", "blur", "noise", "0.5", "30"} <= set(texts)
 
@@ -191,7 +191,7 @@ def test_a_chart_of_one_value_can_be_drawn() -> None:
     for mean in (0.0, 0.5, 1.0):
         svg = chart([{"tagger": "RAM", "type": "blur", "level": "1", "mean": mean}], "t")
         [point] = re.findall(r'points="([\d.]+),([\d.]+)"', svg)
-        assert 56 <= float(point[1]) <= 266
+        assert 58 <= float(point[1]) <= 288
 
 
 # ----------------------------------------------------------------------------------------------------------- command
@@ -217,7 +217,7 @@ def test_finished_scores_are_ranked(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert means["RAM", "class1"] == pytest.approx(first[:2].mean(), abs=1e-6)
     assert means["DAPE", "class4"] == pytest.approx(other[8:].mean(), abs=1e-6)
     assert means["REE", "class1"] == pytest.approx(0.05)  # sorted by index: 0 and 1 are the first two
-    assert "RAM  random class1  0.8556" in capsys.readouterr().out
+    assert "random  class1  0.8556" in capsys.readouterr().out
     assert not (tmp_path / "out" / "similarity.csv").exists()
     ElementTree.parse(tmp_path / "out" / "similarity.svg")
 
@@ -269,3 +269,22 @@ def test_a_small_tagger_from_images_to_figure(tmp_path: Path, capsys: pytest.Cap
     assert len(means) == 16
     assert all(0 <= float(row["mean"]) <= 1 for row in means)
     assert "random_backbones" in (tmp_path / "out" / "similarity.svg").read_text()
+
+
+def test_a_column_per_tagger_is_printed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    one, other = tmp_path / "one.csv", tmp_path / "other.csv"
+    for path, scores in ((one, (0.9, 0.8, 0.7, 0.6)), (other, (0.5, 0.6, 0.7, 0.8))):
+        path.write_text("index,similarity\n" + "".join(f"{i},{score}\n" for i, score in enumerate(scores)))
+    given = ["--scores", f"RAM={one}", "--scores", f"a longer name={other}", "--out", str(tmp_path / "out")]
+    assert main(["analyze", "text-similarity", *given]) == 0
+    head, first, *_, last = capsys.readouterr().out.splitlines()[:5]
+    assert head.split() == ["type", "level", "RAM", "a", "longer", "name"]
+    assert first == "random  class1  0.9000  0.5000"
+    assert last == "random  class4  0.6000  0.8000"
+
+
+def test_an_image_too_small_for_the_degradations_is_told_of_the_option(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--hr", ".", "--side", "40", "--preset", "small", "--allow-random-backbones"]
+    assert main(["analyze", "select-degradations", *given]) == 2
+    says = "--side 40: an image of 40 pixels is too small for this degradation; give a larger one\n"
+    assert capsys.readouterr().err.endswith(says)
