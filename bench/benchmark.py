@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +212,7 @@ class Benchmark(Callback):
                 evaluation.write(done, rows)
             self.records.append(done)
             _log_record(trainer, done)
-            print("\n".join([summary_line(done), *remarks(done.metrics, self.scorer)]))
+            print("\n".join([summary_line(done, self.scorer.missing.values()), *remarks(done.metrics, self.scorer)]))
         if trainer.is_global_zero and self.records:
             if self.scorer.recalled:
                 print(f"{self.scorer.computed} scores computed, {self.scorer.recalled} remembered")
@@ -339,19 +339,23 @@ class Benchmark(Callback):
         )
 
 
-def summary_line(record: RunRecord) -> str:
+def summary_line(record: RunRecord, told: Collection[str] = ()) -> str:
     """One record as one line: ``DVMSR on Set5 x4 (y219_crop4, n=5): psnr_y219 32.1812, ...``.
 
-    The interval stands behind a value where there is one.
+    The interval stands behind a value where there is one, and the reason where there is none.
+
+    Args:
+        record: of a test run.
+        told: reasons that the reader knows already.
     """
-    values = ", ".join(f"{name} {_shown(result)}" for name, result in record.metrics.items())
+    values = ", ".join(f"{name} {_shown(result, told)}" for name, result in record.metrics.items())
     pace = f", {record.cost.ms_per_image:.1f} ms/image" if record.cost.ms_per_image is not None else ""
     return f"{record.method} on {record.test_set} x{record.scale} ({record.protocol}, n={record.n}): {values}{pace}"
 
 
-def _shown(result: MetricResult) -> str:
+def _shown(result: MetricResult, told: Collection[str]) -> str:
     if result.mean is None:
-        return f"missing ({result.missing})"
+        return "missing" if result.missing in told else f"missing ({result.missing})"
     if result.ci_low is None or result.ci_high is None:
         return f"{result.mean:.4f}"
     return f"{result.mean:.4f} [{result.ci_low:.4f}, {result.ci_high:.4f}]"

@@ -199,11 +199,16 @@ def _summary(plan: Plan) -> str:
 
 
 def _steps(plan: Plan) -> str:
-    lines = []
+    """What would be done: a line per run, and one for the cells of a method that share their state and its reason."""
+    places: dict[tuple[str, str, str], list[str]] = {}
     for cell in plan.cells:
-        place = f"{cell.method.name} on {cell.test_set.name} x{cell.test_set.scale}"
         detail = " ".join(("srbench", *cell.arguments)) if cell.state == "to run" else cell.reason
-        lines.append(printable(f"{cell.state:<10}  {place}" + (f": {detail}" if detail else "")))
+        places.setdefault((cell.state, cell.method.name, detail), []).append(
+            f"{cell.test_set.name} x{cell.test_set.scale}"
+        )
+    lines = []
+    for (state, name, detail), sets in places.items():
+        lines.append(printable(f"{state:<10}  {name} on {', '.join(sets)}" + (f": {detail}" if detail else "")))
     for method in plan.spec.methods if plan.spec.costs else ():
         state, detail = ("to count", "") if method.configs else ("cannot run", ": srbench has no config of it")
         lines.append(printable(f"{state:<10}  {method.printed}, {' and '.join(plan.spec.costs)}{detail}"))

@@ -82,3 +82,4 @@ def test_a_record_as_one_line(make_record: MakeRecord) -> None:
         "EDSR on Set5 x4 (y219_crop4, n=2): psnr_y219 30.2500 [29.0000, 31.5000], "
         "lpips_alex missing (no ground truth), 12.5 ms/image"
     )
+    assert "lpips_alex missing, 12.5 ms/image" in summary_line(record, told=["no ground truth"])

@@ -99,7 +99,8 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(run: Run, table: l
     shown = run("table", "mine.yaml", "--out", "out", "--dry-run", *CPU).out
     assert "to run      Symmetric on six x4: srbench test --config methods/bicubic/test.yaml --config six.yaml" in shown
     assert "--trainer.accelerator cpu" in shown
-    assert "cannot run  ESRGAN on six x4: unavailable: " in shown
+    assert "cannot run  ESRGAN on six x4, four x4: unavailable: " in shown, "one reason is told once"
+    assert "cannot run  ESRGAN on far x4: " in shown
     assert not table
     assert not Path("out").exists()
 
