@@ -24,7 +24,7 @@ from srbench.restorations import Waiting, restorations, rows_of
 from srbench.sampling import run_seed
 from srbench.score_cache import open_cache
 from srbench.scoring import Scorer
-from srbench.summary import remarks, summarise
+from srbench.summary import oddities, remarks, summarise
 from srbench.weights import checkpoint_marks, state_sha256
 
 
@@ -212,7 +212,9 @@ class Benchmark(Callback):
                 evaluation.write(done, rows)
             self.records.append(done)
             _log_record(trainer, done)
-            print("\n".join([summary_line(done, self.scorer.missing.values()), *remarks(done.metrics, self.scorer)]))
+            told = self.scorer.missing.values()
+            said = [summary_line(done, told), *remarks(done.metrics, self.scorer), *oddities(rows.values())]
+            print("\n".join(said))
         if trainer.is_global_zero and self.records:
             if self.scorer.recalled:
                 print(f"{self.scorer.computed} scores computed, {self.scorer.recalled} remembered")

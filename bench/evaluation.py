@@ -29,7 +29,7 @@ from srbench.records import (
     write_record,
 )
 from srbench.scoring import Scorer
-from srbench.summary import remarks, summarise
+from srbench.summary import oddities, remarks, summarise
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,12 @@ class Evaluation:
             return {}
         if self.finished() is not None:
             return {row.name: row for row in read_rows(self.folder)}
-        expected = set(self.scorer.expected(has_gt=self.info.has_gt))
         journal = read_journals(self.folder, self.fingerprint)
-        return {name: row for name, row in journal.items() if expected <= {*row.values, *row.vectors}}
+        held = {name: {*row.values, *row.vectors} for name, row in journal.items()}
+        # A metric that no row has may have turned out to be impossible then: only building it tells.
+        self.scorer.build(set(self.scorer.expected(has_gt=self.info.has_gt)).difference(*held.values()) if held else ())
+        expected = set(self.scorer.expected(has_gt=self.info.has_gt))
+        return {name: row for name, row in journal.items() if expected <= held[name]}
 
     def add(self, row: ImageRow) -> None:
         """Takes one image's scores; they are on disk before this returns."""
@@ -183,7 +186,7 @@ class Evaluation:
             marks=self.subject.marks,
             draw=self.subject.draw,
             drawn_from=self.subject.drawn_from,
-            notes=(*self.info.notes, *remarks(results, self.scorer), *_image_notes(ordered)),
+            notes=(*self.info.notes, *remarks(results, self.scorer), *oddities(ordered), *_image_notes(ordered)),
         )
 
     def write(self, record: RunRecord, rows: Mapping[str, ImageRow]) -> Path:

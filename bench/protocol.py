@@ -85,9 +85,13 @@ def narrowed(protocol: Protocol, metric_names: Iterable[str]) -> Protocol:
         metric_names: ids; ``all`` alone stands for the protocol's and then every other metric there is.
 
     Raises:
-        InputError: a metric is unknown or named twice, or what a derived one is made of is not among them.
+        InputError: none is named, one is unknown or named twice, ``all`` does not stand alone, or what a derived one is
+            made of is not among them.
     """
     wanted = list(metric_names)
+    if not wanted or ("all" in wanted and len(wanted) > 1):
+        what = "no metric is named" if not wanted else "'all' stands for every metric"
+        raise InputError(what, where="--metrics", remedy="name some metrics, or `all` alone")
     if wanted == ["all"]:
         known = [spec.metric for spec in protocol.metrics]
         wanted = [*known, *sorted((n for n in metrics.names() if n not in known), key=_derived_last)]

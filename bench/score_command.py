@@ -33,7 +33,7 @@ from srbench.records import (
 from srbench.records.codec import rows_to_csv
 from srbench.score_cache import open_cache
 from srbench.scoring import Scorer
-from srbench.summary import remarks, summarise
+from srbench.summary import oddities, remarks, summarise
 
 _CLASS_PATH = "srbench.score_command"
 
@@ -68,7 +68,7 @@ def run(argv: Sequence[str]) -> int:
     results = summarise(rows, scorer)
     # A CSV on standard output is for another program; the table steps aside.
     shown = sys.stderr if options.csv == "-" else sys.stdout
-    print(_table(results, scorer, len(rows)), file=shown)
+    print(_table(results, scorer, rows), file=shown)
     _write_csv(options.csv, rows, [name for name in results if any(name in row.values for row in rows)])
     if options.out is not None:
         path = _write_record(options, scorer, rows, results)
@@ -167,7 +167,7 @@ def _counter(sr_dir: str) -> Callable[[ImageRow], None]:
     return count
 
 
-def _table(results: dict[str, MetricResult], scorer: Scorer, images: int) -> str:
+def _table(results: dict[str, MetricResult], scorer: Scorer, rows: Sequence[ImageRow]) -> str:
     """One line per metric: its value, or why there is none."""
     lines = [("metric", "mean", "95 % interval", "n"), *(_line(name, result) for name, result in results.items())]
     widths = [max(len(name) for name, *_ in lines), *(max(len(line[c]) for line in lines) for c in (1, 3))]
@@ -176,10 +176,12 @@ def _table(results: dict[str, MetricResult], scorer: Scorer, images: int) -> str
         f"{name:<{widths[0]}}  {mean:>{widths[1]}}  {n:>{widths[2]}}  {reasons.get(name, interval)}".rstrip()
         for name, mean, interval, n in lines
     ]
-    title = f"protocol {scorer.protocol.name} version {scorer.protocol.version}, {images} images"
+    count = f"{len(rows)} image{'s' * (len(rows) != 1)}"
+    title = f"protocol {scorer.protocol.name} version {scorer.protocol.version}, {count}"
     counts = f"{scorer.computed} computed, {scorer.recalled} remembered"
     missing = scorer.summary()
-    return "\n".join([title, *shown, *remarks(results, scorer), *([missing] if missing else []), counts])
+    said = [*remarks(results, scorer), *oddities(rows), *([missing] if missing else [])]
+    return "\n".join([title, *shown, *said, counts])
 
 
 def _line(name: str, result: MetricResult) -> tuple[str, str, str, str]:
@@ -235,6 +237,7 @@ def _write_record(
         notes=(
             "finished images, scored by srbench score" + ("" if options.scale else "; their scale was not given"),
             *remarks(results, scorer),
+            *oddities(rows),
             *(f"{row.name}: {note}" for row in rows for note in row.notes),
         ),
     )

@@ -29,6 +29,7 @@ from srbench.score_cache import ScoreCache, cache_key, pixel_sha256
 from srbench.summary import pack
 
 _BATCH = 8
+_FETCH = "srbench weights fetch"
 
 
 class Item(NamedTuple):
@@ -127,13 +128,15 @@ class Scorer:
         return self._weights.get(name, self.metrics[name].weights)
 
     def summary(self) -> str | None:
-        """What cannot be computed here and the command that fetches it, in one line; None when nothing is missing."""
+        """What cannot be computed here and the commands that mend it, in one line; None when nothing is missing."""
         if not self.missing:
             return None
         wanted = [name for metric in self.missing for name in self.metrics[metric].weights]
         lost = [name for name in dict.fromkeys(wanted) if _is_lost(name)]
+        remedies = [f"{_FETCH} {' '.join(lost)}"] if lost else []
+        remedies += [found for reason in self.missing.values() if not (found := _remedy(reason)).startswith(_FETCH)]
         text = f"{len(self.missing)} of {len(self.metrics)} metrics are missing: {', '.join(self.missing)}"
-        return text + (f"; srbench weights fetch {' '.join(lost)}" if lost else "")
+        return "; ".join([text, *dict.fromkeys(filter(None, remedies))])
 
     def need_all(self, remedy: str) -> None:
         """Builds every metric and refuses to go on without one.
@@ -190,7 +193,7 @@ class Scorer:
                 raise InputError(
                     f"sr is {_size(item.sr)} and gt {_size(item.gt)}",
                     where=item.name,
-                    remedy="score results of gt's size; gt must be a multiple of lq",
+                    remedy="score results of gt's size; where gt is no multiple of lq, give the scale, which crops it",
                 )
         hashes = [_hashes(item) for item in items] if self.cache is not None else [("", "")] * len(items)
         found = [Scores({}, {}) for _ in items]
@@ -303,9 +306,19 @@ class Scorer:
             try:
                 self._built[name] = metric.make(self.device)
             except MetricUnavailable as reason:
-                self.missing[name] = str(reason)
-                self._identity.pop(name, None)
+                self._lose(name, reason)
         return self._built.get(name)
+
+    def _lose(self, name: str, reason: MetricUnavailable) -> None:
+        """A metric that seemed possible is not, and neither is what is made of it."""
+        self.missing[name] = str(reason)
+        self._identity.pop(name, None)
+        for derived in self.metrics.values():
+            if derived.name not in self.missing:
+                try:
+                    self._check_inputs(derived)
+                except MetricUnavailable as lack:
+                    self._lose(derived.name, lack)
 
 
 class _naming:
@@ -345,6 +358,11 @@ def _is_lost(name: str) -> bool:
     from srbench import weight_files
 
     return weight_files.locate(name) is None
+
+
+def _remedy(reason: str) -> str:
+    """What a reason names in brackets at its end; empty where it names nothing."""
+    return reason.rpartition(" (")[2].removesuffix(")") if reason.endswith(")") else ""
 
 
 def _check_package(metric: Metric) -> None:

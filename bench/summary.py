@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +49,23 @@ def remarks(results: dict[str, MetricResult], scorer: Scorer) -> tuple[str, ...]
             text += f"; strongly biased under {metric.fewest} images, comparable at equal n and crop alone"
         found.append(text)
     return tuple(found)
+
+
+def oddities(rows: Collection[ImageRow]) -> tuple[str, ...]:
+    """Which images make a mean infinite (PSNR of equal images) or no number (NIQE of one colour), one line each."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for metric, value in row.values.items():
+            if not math.isfinite(value):
+                names.setdefault(("not a number" if math.isnan(value) else "infinite", metric), []).append(row.name)
+    metrics: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (what, metric), images in names.items():
+        metrics.setdefault((what, tuple(images)), []).append(metric)
+    return tuple(
+        f"{', '.join(concerned)}: {what} on {len(images)} of {len(rows)} images "
+        f"({', '.join(images[:3])}{', ...' if len(images) > 3 else ''}), and so is the mean"
+        for (what, images), concerned in metrics.items()
+    )
 
 
 def _result(metric: Metric, rows: Sequence[ImageRow], scorer: Scorer) -> MetricResult:

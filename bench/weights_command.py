@@ -12,12 +12,12 @@ from typing import Any
 from srbench.command_parser import CommandParser
 from srbench.images import file_sha256
 from srbench.list_command import table
-from srbench.weight_files import WeightFile, find, locate, names, own_folder, remedy
+from srbench.weight_files import WeightFile, find, locate, names, own_folder, places, remedy
 
 _DESCRIPTION = """\
 The outside weights that metrics and methods use.
 
-  list   what there is, under which licence, and where it lies on this machine
+  list   what there is, under which licence, and where it lies on this machine; with names, all that is known of them
   fetch  download files by name, https only; nothing gets its name before its published hash is confirmed
   check  hash the files that are here and compare with what is published; status 1 when one is wrong
 
@@ -38,15 +38,21 @@ def run(argv: Sequence[str]) -> int:
 
 def _list(argv: list[str]) -> int:
     parser = CommandParser("srbench weights list", "Every file of the catalogue and whether it is here.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="say all that is known of these instead")
     parser.add_argument("--json", action="store_true", help="print a JSON list of objects")
     given = parser.parse_args(argv)
-    rows = [entry(find(name)) for name in names()]
-    print(json.dumps(rows, indent=2) if given.json else table([_shown(row) for row in rows]) + "\n\n" + _counted(rows))
+    rows = [entry(find(name)) for name in dict.fromkeys(given.names) or names()]
+    if given.json:
+        print(json.dumps(rows, indent=2))
+    elif given.names:
+        print("\n\n".join(_detailed(row) for row in rows))
+    else:
+        print(table([_shown(row) for row in rows]) + "\n\n" + _counted(rows))
     return 0
 
 
 def entry(weight: WeightFile) -> dict[str, Any]:
-    """What ``list`` says of a file: its catalogue entry, where it lies, and who uses it."""
+    """What ``list`` says of a file: its catalogue entry, where it lies and is looked for, and who uses it."""
     path = locate(weight.name)
     return {
         "name": weight.name,
@@ -59,7 +65,9 @@ def entry(weight: WeightFile) -> dict[str, Any]:
         "used_by": used_by(weight),
         "source": weight.url or weight.manual,
         "sha256": weight.sha256 or None,
+        "sha256_prefix": weight.sha256_prefix or None,
         "note": weight.note,
+        "looked_for": [str(place) for place in places(weight)],
     }
 
 
@@ -80,6 +88,19 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
         "where": row["path"] or "missing",
         "used by": ", ".join(row["used_by"]),
     }
+
+
+def _detailed(row: dict[str, Any]) -> str:
+    """Every field that says something, one on each line; of a list, one item on each line."""
+    known = row["sha256"] or (f"starts with {row['sha256_prefix']}" if row["sha256_prefix"] else "not publicly known")
+    said = {**row, "size": size(row["size"]), "sha256": known}
+    said["noncommercial"] = "no commercial use" if row["noncommercial"] else None
+    del said["sha256_prefix"]
+    lines = {key.replace("_", " "): value if isinstance(value, list) else [value] for key, value in said.items()}
+    width = max(map(len, lines)) + 2
+    return "\n".join(
+        f"{key if not i else '':<{width}}{item}" for key, items in lines.items() for i, item in enumerate(items) if item
+    )
 
 
 def _counted(rows: list[dict[str, Any]]) -> str:

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from srbench import metrics
 from srbench.contracts import SetInfo
+from srbench.errors import MetricUnavailable
 from srbench.evaluation import Evaluation, Subject, config_hash
-from srbench.protocol import load_protocol
+from srbench.metrics import ImageMetric, ImageScores
+from srbench.protocol import load_protocol, narrowed
 from srbench.records import Cost, ImageRow, read_record, read_rows
 from srbench.scoring import Scorer
 
@@ -40,6 +43,23 @@ def test_rows_are_on_disk_at_once_and_found_again(tmp_path: Path) -> None:
     first.close()
     second.close()
     first.close()
+
+
+def test_a_metric_that_turned_out_impossible_does_not_undo_what_was_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make_none(device: str) -> ImageScores:
+        raise MetricUnavailable('package pkg_resources (pip install "setuptools<82")')
+
+    late = ImageMetric("late", "no_reference", True, "srbench", "", make=make_none)
+    known = metrics._all() | {"late": (late, "code of late")}
+    monkeypatch.setattr(metrics, "_all", lambda: known)
+    protocol = narrowed(load_protocol("y219_crop4"), ["psnr_y219", "ssim_y219", "late"])
+    first = Evaluation(SUBJECT, INFO, Scorer(protocol), tmp_path, 0, False)
+    first.add(row("a"))
+    first.close()
+    again = Evaluation(SUBJECT, INFO, Scorer(protocol), tmp_path, 0, False)
+    assert sorted(again.earlier()) == ["a"]
 
 
 @pytest.mark.parametrize("field", ["method", "class_path", "config_sha256", "weights_sha256"])

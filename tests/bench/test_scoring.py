@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from srbench import metrics
+from srbench import metrics, weight_files
 from srbench.errors import InputError, MetricUnavailable
 from srbench.folders import score_folders
 from srbench.images import luma_y219, write_png
@@ -23,7 +23,7 @@ from srbench.protocol import MetricSpec, Protocol, load_protocol
 from srbench.records import ImageRow
 from srbench.score_cache import ScoreCache
 from srbench.scoring import Item, Scorer
-from srbench.summary import interval, remarks, summarise
+from srbench.summary import interval, oddities, remarks, summarise
 
 
 def noise(seed: int, height: int = 24, width: int = 28) -> np.ndarray:
@@ -73,6 +73,8 @@ def extra(monkeypatch: pytest.MonkeyPatch) -> None:
         ImageMetric("sharpness", "no_reference", True, "srbench", "", make=sharpness),
         SetMetric("spread", "set_level", False, "srbench", "", make=lambda device: Spread()),
         DerivedMetric("both", "derived", True, "srbench", "", inputs=("psnr_rgb", "sharpness"), combine=_sum),
+        DerivedMetric("late", "derived", True, "srbench", "", inputs=("absent",), combine=_sum),
+        DerivedMetric("later", "derived", True, "srbench", "", inputs=("late",), combine=_sum),
         DerivedMetric("half", "derived", True, "srbench", "", inputs=("homeless",), combine=_sum),
     ]
     known = metrics._all() | {metric.name: (metric, f"code of {metric.name}") for metric in mine}
@@ -129,6 +131,30 @@ def test_a_metric_that_cannot_run_is_missing_with_the_reason() -> None:
     result = summarise([ImageRow("a", values)], scorer)["absent"]
     assert (result.mean, result.n, result.missing) == (None, 0, "unavailable: w.pth (srbench weights fetch w)")
     assert scorer.expected(has_gt=True) == ["psnr_rgb"]
+
+
+@pytest.mark.usefixtures("extra")
+def test_what_turns_out_impossible_takes_along_what_is_made_of_it() -> None:
+    scorer = Scorer(protocol(("psnr_rgb", 0), ("absent", 0), ("late", 0), ("later", 0)))
+    before = scorer.identity
+    assert scorer.missing == {}
+    values = scorer.score("a", noise(1), noise(2))
+    assert list(values) == ["psnr_rgb"]
+    results = summarise([ImageRow("a", values)], scorer)
+    assert results["late"].missing == "unavailable: absent, which it is made of"
+    assert results["later"].missing == "unavailable: late, which it is made of"
+    assert scorer.expected(has_gt=True) == ["psnr_rgb"]
+    assert scorer.identity != before
+
+
+@pytest.mark.usefixtures("extra")
+def test_the_summary_names_what_mends_each_lack(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = Scorer(protocol(("psnr_rgb", 0), ("homeless", 0), ("half", 0)))
+    assert scorer.summary() == '2 of 3 metrics are missing: homeless, half; pip install "srbench[iqa]"'
+    monkeypatch.setattr(weight_files, "locate", lambda name: Path("alexnet.pth"))
+    monkeypatch.setattr(weight_files, "fault", lambda weight, path: "is another file of that name")
+    scorer = Scorer(protocol(("lpips_alex", 0), ("homeless", 0)))
+    assert (scorer.summary() or "").endswith('; srbench weights check alexnet; pip install "srbench[iqa]"')
 
 
 @pytest.mark.usefixtures("extra")
@@ -297,6 +323,19 @@ def test_no_interval_where_there_is_none(values: list[float]) -> None:
 def test_infinite_values_stay_infinite() -> None:
     result = summarise(rows([30.0, math.inf]), Scorer(protocol(("psnr_y219", 0))))["psnr_y219"]
     assert (result.mean, result.n, result.ci_low) == (math.inf, 2, None)
+
+
+def test_images_that_take_a_mean_away_are_named() -> None:
+    def scored(name: str, psnr: float, niqe: float) -> ImageRow:
+        return ImageRow(name, {"psnr_rgb": psnr, "psnr_y219": psnr, "niqe": niqe})
+
+    found = oddities([scored("a", math.inf, 4.0), scored("b", 30.0, math.nan), scored("c", 31.0, 5.0)])
+    assert found == (
+        "psnr_rgb, psnr_y219: infinite on 1 of 3 images (a), and so is the mean",
+        "niqe: not a number on 1 of 3 images (b), and so is the mean",
+    )
+    assert oddities(rows([30.0, 31.0])) == ()
+    assert "(img_000, img_001, img_002, ...)" in oddities(rows([math.nan] * 5))[0]
 
 
 def test_no_rows_at_all() -> None:

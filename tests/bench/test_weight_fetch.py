@@ -594,8 +594,23 @@ def test_list_as_json_is_whole(machine: Path, capsys: pytest.CaptureFixture[str]
     assert rows[0]["source"] == "see the readme"
     assert rows[1] | {"used_by": []} == {
         "name": "made", "file": "net.pth", "size": len(DATA), "licence": "MIT", "noncommercial": False,
-        "state": "missing", "path": None, "used_by": [], "source": WEIGHT.url, "sha256": SHA, "note": "",
+        "state": "missing", "path": None, "used_by": [], "source": WEIGHT.url, "sha256": SHA, "sha256_prefix": None,
+        "note": "", "looked_for": [str(place) for place in weight_files.places(WEIGHT)],
     }  # fmt: skip
+    assert rows[1]["looked_for"][0] == str(machine / "net.pth")
+
+
+def test_all_that_is_known_of_one_file(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["weights", "list", "made", "unhashed"]) == 0
+    first, second = capsys.readouterr().out.split("\n\n")
+    said = dict(line.split(maxsplit=1) for line in first.splitlines() if not line.startswith(" "))
+    assert (said["source"], said["sha256"], said["size"], said["licence"]) == (WEIGHT.url, SHA, "1.0 MiB", "MIT")
+    assert "noncommercial" not in said
+    assert str(machine / "net.pth") in first
+    assert "not publicly known" in second
+    assert "no commercial use" in second
+    assert main(["weights", "list", "mad"]) == 2
+    assert "did you mean 'made'" in capsys.readouterr().err
 
 
 def test_the_real_list_says_who_uses_what(capsys: pytest.CaptureFixture[str]) -> None:
