@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from srbench.contracts import Batch
@@ -18,6 +19,9 @@ from srbench.naming import safe_name, unknown_name
 from srbench.tiling import tiled
 
 Preset = Literal["released", "table2", "small"]
+
+QUEUE_KEY = "pair_queue"
+"""Entry of a checkpoint under ``official_queue``: ``lq`` and ``gt`` of every process."""
 
 
 class _Size(NamedTuple):
@@ -166,6 +170,30 @@ class Conditioned(SRModule):
             corner = batch.get("lq_corner", torch.zeros(len(lq), 2, dtype=torch.int64, device=lq.device))
             batch = Batch(lq=lq, gt=gt, name=batch["name"], lq_whole=given, lq_corner=corner)
         return super().training_step(batch, batch_idx)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning's hook: the queue of every process travels along, behind a leading axis of processes."""
+        super().on_save_checkpoint(checkpoint)
+        if self.queue is not None and self.queue.lq is not None and self.queue.gt is not None:
+            pairs = {"lq": self.queue.lq, "gt": self.queue.gt}
+            checkpoint[QUEUE_KEY] = {k: self._of_all(pair).cpu() for k, pair in pairs.items()}
+
+    def _of_all(self, own: Tensor) -> Tensor:
+        """A tensor of every process, (processes,...)."""
+        gathered = self.all_gather(own)
+        assert isinstance(gathered, Tensor)
+        return gathered if gathered.dim() > own.dim() else gathered[None]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning's hook: the queue goes on with what it held."""
+        super().on_load_checkpoint(checkpoint)
+        held = checkpoint.get(QUEUE_KEY)
+        if self.queue is None or held is None:
+            return
+        if len(held["lq"]) == self.trainer.world_size:
+            self.queue.lq, self.queue.gt = (held[k][self.global_rank].clone() for k in ("lq", "gt"))
+        else:
+            rank_zero_warn("the queue starts empty: the checkpoint is of another number of processes")
 
 
 def _check_queue(size: int, condition: str) -> None:

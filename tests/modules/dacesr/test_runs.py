@@ -134,6 +134,40 @@ def test_settings_of_training(fit: Run, more: list[str]) -> None:
     assert all(tensor.dtype == torch.float32 for tensor in held["state_dict"].values())
 
 
+OFFICIAL = ["--config", "ablations/dacesr/official.yaml", "--model.init_args.official_queue", "4"]
+AVERAGED = [
+    *("--trainer.callbacks", "lightning.pytorch.callbacks.EMAWeightAveraging", "--trainer.callbacks.decay", "0.9"),
+]
+KEPT = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "pair_queue")
+"""Entries of a checkpoint that a resumed run has to bring to the same end: both networks, their averages, and so on."""
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return bool(a == b)
+
+
+def test_a_resumed_official_run_equals_one_that_never_stopped(fit: Run) -> None:
+    """With the queue full before it stops, so that what comes out of it was put in before."""
+    more = [*PLAIN, *OFFICIAL, *AVERAGED, *SMALL]
+    fit(GAN, "straight", 5, *more)
+    fit(GAN, "broken", 3, *more)
+    fit(GAN, "broken", 5, *more, "--ckpt_path", "last")
+    straight, broken = _last("straight"), _last("broken")
+    assert {name: tuple(t.shape) for name, t in straight["pair_queue"].items()} == {
+        "lq": (1, 4, 3, 16, 16),
+        "gt": (1, 4, 3, 64, 64),
+    }
+    assert len(straight["optimizer_states"]) == len(straight["lr_schedulers"]) == 2
+    for key in KEPT:
+        assert _same(straight[key], broken[key]), key
+
+
 # ------------------------------------------------------------------------------------------------------- two processes
 
 
