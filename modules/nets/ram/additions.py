@@ -55,7 +55,8 @@ def load_low_rank(net: RAMTagger, path: str | Path) -> None:
         InputError: it holds no addition, some that this tagger does not have, or not all that it has.
     """
     held = read_checkpoint(path)
-    state = {name: tensor for name, tensor in load_state(path).items() if not _is_skipped(name)}
+    whole = load_state(path)
+    state = {name: tensor for name, tensor in whole.items() if not _is_skipped(name)}
     found = {name: tensor for name, tensor in state.items() if ".lora_" in name}
     own = lora.low_rank_state(net)
     if not found:
@@ -72,6 +73,7 @@ def load_low_rank(net: RAMTagger, path: str | Path) -> None:
             remedy="take the prefix off its names, or give the file of this tagger",
         )
     _tell_nesting(held, path)
+    _tell_skipped(whole, path)
     lora.take(net, state, where=path)
 
 
@@ -90,6 +92,17 @@ def save_low_rank(net: RAMTagger, path: str | Path) -> None:
 
 def _is_skipped(name: str) -> bool:
     return name.startswith(SKIPPED) and ".lora_" in name
+
+
+def _tell_skipped(whole: Mapping[str, Tensor], path: str | Path) -> None:
+    """SeeSR's class shares two layers of the text encoder with the tagging head, so additions to either act on both."""
+    learned = [n for n, tensor in whole.items() if _is_skipped(n) and n.endswith(".lora_B") and bool(tensor.any())]
+    if learned:
+        rank_zero_warn(
+            f"{path}: {len(learned)} additions to the text encoder and decoder are not zero (first {learned[0]}); "
+            "they are skipped, while the released code would add those of the encoder's layers 0 and 1 to the tagging "
+            "head: representations are the same, logits are not"
+        )
 
 
 def _tell_nesting(held: Any, path: str | Path) -> None:

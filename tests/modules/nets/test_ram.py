@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -362,7 +363,19 @@ def test_a_file_of_seesr_is_read_without_its_text_parts(tmp_path: Path, adapted:
     text = {name: torch.zeros(shape) for name, shape in _text_parts().items()}
     torch.save({**lora.low_rank_state(adapted), **text}, tmp_path / "DAPE.pth")
     other = _fresh()
-    ram.load_low_rank(other, tmp_path / "DAPE.pth")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ram.load_low_rank(other, tmp_path / "DAPE.pth")
+    assert _same(other, adapted)
+
+
+def test_text_parts_that_learned_something_are_told(tmp_path: Path, adapted: ram.RAMTagger) -> None:
+    """The released class shares weights of its text encoder with the tagging head, and would add to both."""
+    text = {name: torch.ones(shape) for name, shape in _text_parts().items()}
+    torch.save({**lora.low_rank_state(adapted), **text}, tmp_path / "other.pth")
+    other = _fresh()
+    with pytest.warns(UserWarning, match=r"other\.pth: 96 additions to the text encoder and decoder are not zero"):
+        ram.load_low_rank(other, tmp_path / "other.pth")
     assert _same(other, adapted)
 
 
