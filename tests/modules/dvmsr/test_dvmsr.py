@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from srbench.errors import InputError
 from srbench.images import luma_y219
 from srbench.modules import DVMSR
-from srbench.modules.nets.rssb import RGB_MEAN, RSSB, MambaBlock, MambaMixer, RSSBNet, StreamDrop, Upsampler, rising
+from srbench.modules.nets.rssb import RGB_MEAN, MambaBlock, MambaMixer, RSSBNet, StreamDrop, Upsampler, rising
 
 
 def mixer_reference(state: dict[str, Tensor], prefix: str, x: Tensor, states: int = 16) -> Tensor:
@@ -124,12 +124,10 @@ def test_published_names() -> None:
 
 def test_a_fresh_network_starts_as_the_released_code_does() -> None:
     torch.manual_seed(0)
-    group = RSSBNet().layers[0]
-    assert isinstance(group, RSSB)
-    block = group.residual_group.blocks[0]
-    assert isinstance(block, MambaBlock)
-    mixer = block.mixer
-    assert not mixer.dt_proj.bias.any()
+    mixers = [module for module in RSSBNet().modules() if isinstance(module, MambaMixer)]
+    assert len(mixers) == 8
+    assert not any(bool(mixer.dt_proj.bias.any()) for mixer in mixers)
+    mixer = mixers[0]
     assert mixer.in_proj.weight.std().item() == pytest.approx(0.02, rel=0.05)
     assert torch.equal(mixer.A_log.exp().round()[7], torch.arange(1.0, 17.0))
 
@@ -143,6 +141,14 @@ def test_the_scan_sees_only_what_came_before() -> None:
         difference = (mixer(changed) - mixer(x)).abs().amax(-1)[0]
     assert not difference[:6].any()
     assert difference[6] > 0
+
+
+@torch.no_grad()
+def test_a_block_has_no_skip_around_its_mixer() -> None:
+    block, x = MambaBlock(12, drop=0.5).eval(), torch.randn(2, 9, 12)
+    assert torch.equal(block(x), block.mixer(F.layer_norm(x, (12,), block.norm.weight, block.norm.bias, 1e-5)))
+    torch.nn.init.zeros_(block.mixer.out_proj.weight)
+    assert not block(x).any()
 
 
 def test_counting_and_computing_take_the_same_convolution() -> None:
@@ -173,6 +179,25 @@ def test_scales(scale: int) -> None:
 def test_an_impossible_scale_is_refused() -> None:
     with pytest.raises(InputError, match="no x5"):
         DVMSR(preset="teacher", scale=5)
+
+
+@torch.no_grad()
+def test_both_halves_of_the_repositorys_own_file_load(tmp_path: Path) -> None:
+    """DVMSR.pth holds ``params`` and ``params_ema`` of 106 tensors each; the average is preferred."""
+    torch.manual_seed(0)
+    halves = {
+        key: {k: torch.randn_like(v) for k, v in RSSBNet().state_dict().items()} for key in ("params", "params_ema")
+    }
+    torch.save(halves, tmp_path / "DVMSR.pth")
+    for key, half in ((None, "params_ema"), ("params", "params"), ("params_ema", "params_ema")):
+        module = DVMSR(weights_key=key)
+        module.load_upstream(tmp_path / "DVMSR.pth")
+        assert len(halves[half]) == 106
+        assert all(torch.equal(tensor, halves[half][name]) for name, tensor in module.net.state_dict().items())
+    del halves["params_ema"]["norm_f.bias"]
+    torch.save(halves, tmp_path / "DVMSR.pth")
+    with pytest.raises(InputError, match="1 keys missing"):
+        DVMSR().load_upstream(tmp_path / "DVMSR.pth")
 
 
 def test_another_preset_is_refused_in_one_line(shared: Path) -> None:

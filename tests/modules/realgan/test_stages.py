@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Trainer
+from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -208,6 +209,43 @@ def test_mixed_precision_trains() -> None:
     _fit(module, 2, precision="bf16-mixed")
     assert _moved(before, module.net)
     assert all(p.dtype == torch.float32 and bool(torch.isfinite(p).all()) for p in module.parameters())
+
+
+def _half(scale: float) -> MixedPrecision:
+    """Lightning's 16-mixed with a scaler of gradients, as on a GPU; on a CPU its precision flag means bfloat16."""
+    return MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=scale))
+
+
+def test_scaled_half_precision_learns_what_full_precision_learns() -> None:
+    """Two optimisers under one scaler: gradients are unscaled before they are clipped and applied."""
+    moves, norms = [], []
+
+    class Watching(GANSR):
+        def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+            super().on_before_optimizer_step(optimizer)
+            grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            norms.append(torch.stack([g.norm() for g in grads]).norm().item())
+
+    for more in ({}, {"plugins": [_half(2.0**12)]}):
+        torch.manual_seed(0)
+        module = Watching(_net(), UNetDiscriminator(4), perceptual_weight=0.0, optimizer=_sgd, gradient_clip_val=0.05)
+        before = nn.utils.parameters_to_vector(module.parameters()).detach()
+        assert _fit(module, 4, **more).global_step == 4
+        moves.append(nn.utils.parameters_to_vector(module.parameters()).detach() - before)
+    assert norms == pytest.approx([0.05] * 16, rel=1e-2)
+    assert moves[0].norm() > 0.005
+    assert (moves[1] - moves[0]).norm() < 0.05 * moves[0].norm()
+
+
+def test_an_overflow_of_half_precision_costs_its_steps_and_nothing_else() -> None:
+    module = _gansr()
+    before = {name: p.detach().clone() for name, p in module.named_parameters()}
+    precision = _half(2.0**40)
+    trainer = _fit(module, 2, plugins=[precision])
+    assert trainer.global_step == 2
+    assert not _moved(before, module)
+    assert precision.scaler is not None
+    assert precision.scaler.get_scale() == 2.0**36  # halved by each of two networks in each of two steps
 
 
 def test_each_optimiser_and_schedule_may_be_its_own() -> None:
