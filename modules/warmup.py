@@ -12,6 +12,9 @@ from torch.optim.lr_scheduler import LambdaLR
 class WarmupMultiStepLR(LambdaLR):
     """In step n (from 1) of the first ``warmup`` the rate is n / warmup of the full one; each milestone multiplies it.
 
+    BasicSR's own scheduler never arrives at the full rate: it stays where its last step of warm-up left it, at
+    (warmup - 1) / warmup, 2 % lower for DAPE's 50.
+
     Args:
         optimizer: its rates are the full ones.
         warmup: steps of the rise; 0 for none.

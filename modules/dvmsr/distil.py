@@ -22,8 +22,8 @@ MAKES_TEACHER = "methods/dvmsr/teacher.yaml"
 class DVMSRDistil(PixelSR):
     """DVMSR's student, taught by gt and by what a trained teacher makes of the same lq.
 
-    The paper says that the teacher supervises the student's *output*; no code or setting of it was released. That both
-    distances are L1 and count alike is OURS.
+    The paper says that the teacher supervises the student's *output*; the released code has no training in it. That
+    both distances are L1 and count alike is OURS, not read from the paper.
 
     Args:
         preset: the student's size.
