@@ -218,7 +218,7 @@ def launch(invocation: Invocation) -> int:
     except RuntimeError as error:
         if is_peer_lost(error):
             raise PeerLost from error
-        raise _out_of_memory(error) from error
+        raise (_dead_worker(error) or _out_of_memory(error)) from error
     except Exception as error:
         if type(error).__module__.startswith("wandb."):
             raise refused(error, see="the W&B documentation, or set WANDB_MODE=offline") from error
@@ -238,6 +238,18 @@ def _unwritable(error: OSError) -> BaseException:
     if error.errno not in known:
         return error
     return write_failed(Path(str(error.filename or "the run folder")), error)
+
+
+def _dead_worker(error: RuntimeError) -> InputError | None:
+    """A loader's worker that was ended; torch raises it wherever the main process happens to be."""
+    if not str(error).startswith("DataLoader worker (pid"):
+        return None
+    return InputError(
+        "a worker of the data loader died",
+        where="data.init_args.num_workers",
+        remedy="usually memory ran out: run it again with fewer workers or a smaller data.init_args.cache_mb; what was "
+        "written is kept (--ckpt_path last goes on with a training run)",
+    )
 
 
 def _out_of_memory(error: RuntimeError) -> BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,8 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
+from srbench.datasets import TrainingSet
 from srbench.modules import SRResNet
 from srbench.records import find_records
+from srbench.sampling import Draw
 from srbench.weights import read_checkpoint
 
 from .conftest import QUIET, TINY, Run, photograph
@@ -261,6 +264,22 @@ def test_a_read_only_disk(run: Run, training: list[str], tests: list[str], small
     assert "read-only" in refused(run, "test", "--model", "Bicubic", *tests, "--benchmark.out", out)
     limits = ["--trainer.max_steps", "1", "--trainer.default_root_dir", out]
     assert "read-only" in refused(run, "fit", *training, *limits)
+
+
+# ---------------------------------------------------------------------------------------------------------- workers
+
+
+def test_a_dead_worker(run: Run, training: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = TrainingSet.__getitem__
+
+    def dying(self: TrainingSet, draw: Draw) -> Any:
+        assert torch.utils.data.get_worker_info() is not None
+        return os.kill(os.getpid(), signal.SIGKILL) if draw.slot > 2 else whole(self, draw)
+
+    monkeypatch.setattr(TrainingSet, "__getitem__", dying)
+    line = refused(run, "fit", *training, "--data.num_workers", "1", "--trainer.max_steps", "9")
+    assert "data.init_args.num_workers: a worker of the data loader died" in line
+    assert "fewer workers" in line
 
 
 # ----------------------------------------------------------------------------------------------------------- values
