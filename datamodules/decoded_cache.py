@@ -55,6 +55,11 @@ class DecodedCache:
             raise InputError("what was just written cannot be read", where=entry, remedy="look at the disk")
         return Decoded(kept, ())
 
+    def size(self, path: Path) -> tuple[int, int] | None:
+        """Height and width of an image that is kept, which was decoded whole; None where it is not kept."""
+        kept = _mapped(self.entry(path))
+        return None if kept is None else (kept.shape[0], kept.shape[1])
+
     def fill(self, paths: Sequence[Path], *, pixel_limit: int = PIXEL_LIMIT) -> None:
         """Decodes what is not there yet, several images at a time, and says how far it is.
 

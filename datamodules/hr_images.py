@@ -32,9 +32,10 @@ class HRImages(SRDataModule):
             for each, null for all images.
         list_root: folder that the lines of list files start from; None is the list file's own.
         min_side: leave out images with a shorter side, in pixels.
-        min_kb: leave out smaller files, in KiB (StableSR and DeeDSR: 100, with ``min_side`` 384).
-        skip_unreadable: decode every file once before training and leave out those that cannot be; otherwise the run
-            refuses to start when there is one.
+        min_kb: leave out smaller files, in KiB (StableSR and DeeDSR: 100, and images of under 384 x 384 pixels; with
+            ``min_side`` 384 neither side may be shorter).
+        skip_unreadable: decode every file before training, those in ``cache`` excepted, and leave out those that
+            cannot be; otherwise the run refuses to start when a file's header is none.
         sub_size: cut images into squares of this side, which are then drawn like images; None cuts none. BasicSR's
             ``extract_subimages`` has 480.
         sub_step: from one square to the next, in pixels (BasicSR: 240); the last ones end at the border.
@@ -141,6 +142,9 @@ class HRImages(SRDataModule):
         try:
             if not self.skip_unreadable:
                 return read_size(path)
+            kept = None if self.cache is None else self.cache.size(path)
+            if kept is not None:
+                return kept
             height, width, _ = read_image(path, pixel_limit=self.pixel_limit).pixels.shape
         except InputError as error:
             return error

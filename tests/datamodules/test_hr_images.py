@@ -228,6 +228,25 @@ def test_a_broken_entry_is_made_again(folder: Path) -> None:
         assert np.array_equal(cache.read(path).pixels, read_image(path).pixels)
 
 
+def test_what_is_kept_is_not_decoded_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import srbench.datamodules.hr_images as module
+
+    (folder / "hr" / "broken.png").write_bytes((folder / "hr" / "a.png").read_bytes()[:-40])
+    settings: dict[str, Any] = {"skip_unreadable": True, "cache": str(folder / "cache")}
+    with pytest.warns(UserWarning, match="1 of 4 images cannot be read"):
+        first = names(data(str(folder / "hr"), **settings))
+    decoded: list[str] = []
+
+    def read(path: Path, **limits: Any) -> Any:
+        decoded.append(path.name)
+        return read_image(path, **limits)
+
+    monkeypatch.setattr(module, "read_image", read)
+    with pytest.warns(UserWarning, match="1 of 4 images cannot be read"):
+        assert names(data(str(folder / "hr"), **settings)) == first == ["a", "deep/b", "deep/c"]
+    assert decoded == ["broken.png"]
+
+
 def test_a_cache_that_cannot_be_written_is_named_with_the_remedy(folder: Path) -> None:
     (folder / "cache").write_text("a file stands here")
     with pytest.raises(InputError, match=r"set data\.init_args\.cache to a folder"):
