@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srbench.errors import InputError
-from srbench.metrics import Metric, SetMetric, Vectors
+from srbench.metrics import DerivedMetric, Metric, SetMetric, Vectors
 from srbench.records import ImageRow, MetricResult
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 RESAMPLES = 10_000
 SEED = 20_260_101
+
+_ROUNDING = 1e-6
+"""Two orders of the same sum differ by less, two formulas by more."""
 
 _CHUNK = 2**22  # draws held at once: 32 MiB
 
@@ -38,16 +41,23 @@ def summarise(rows: Sequence[ImageRow], scorer: Scorer) -> dict[str, MetricResul
 
 
 def remarks(results: dict[str, MetricResult], scorer: Scorer) -> tuple[str, ...]:
-    """What has to stand beside set-level values: how many images, which crops, and whether that is too few."""
+    """What has to stand beside some values.
+
+    Of a set-level value: how many images, which crops, and whether that is too few. Of a derived one: what its formula
+    gives on the set's means, where that is another number than the mean over the images.
+    """
     found = []
     for spec in scorer.protocol.metrics:
         metric, result = scorer.metrics[spec.metric], results[spec.metric]
-        if not isinstance(metric, SetMetric) or result.mean is None:
-            continue
-        text = f"{metric.name}: n={result.n}, images {scorer.protocol.image_crop}, border {spec.crop_border}"
-        if result.n < metric.fewest:
-            text += f"; strongly biased under {metric.fewest} images, comparable at equal n and crop alone"
-        found.append(text)
+        if isinstance(metric, SetMetric) and result.mean is not None:
+            text = f"{metric.name}: n={result.n}, images {scorer.protocol.image_crop}, border {spec.crop_border}"
+            if result.n < metric.fewest:
+                text += f"; strongly biased under {metric.fewest} images, comparable at equal n and crop alone"
+            found.append(text)
+        elif isinstance(metric, DerivedMetric) and result.mean is not None:
+            whole = metric.combine({name: mean for name, r in results.items() if (mean := r.mean) is not None})
+            if abs(whole - result.mean) > _ROUNDING:
+                found.append(f"{metric.name}: {whole:.4f} when made of the set's means, not averaged over images")
     return tuple(found)
 
 

@@ -3,7 +3,8 @@
 Its eval.py (zhengchen1999/NTIRE2026_ImageSR_x4, 9a2562b) takes IQA-PyTorch's ``lpips`` (AlexNet), ``dists``, ``niqe``,
 ``musiq``, ``maniqa`` (KonIQ) and ``clipiqa`` of uncropped images with their default options, on whatever version is
 installed, and applies the formula to the means over the set. Applied per image it gives the same mean, unless an image
-has a NIQE above 10: then the term that may not fall below 0 makes the per-image mean the higher of the two.
+has a NIQE above 10: then the term that may not fall below 0 makes the per-image mean the higher of the two, and the
+challenge's own number is told beside it (:func:`srbench.summary.remarks`).
 """
 
 from __future__ import annotations
