@@ -20,6 +20,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from srbench import images
 from srbench.images import Pixels
 from srbench.naming import unknown_name
 
@@ -147,8 +148,9 @@ def implementation(name: str) -> str:
 def _all() -> dict[str, tuple[Metric, str]]:
     families = [importlib.import_module(module.name) for module in pkgutil.iter_modules(__path__, f"{__name__}.")]
     code = {family: Path(str(family.__file__)).read_bytes() for family in families}
-    # A file without metrics is a part that families share.
-    shared = b"".join(code[family] for family in families if not hasattr(family, "METRICS"))
+    # A file without metrics is a part that families share, and all share the luma and the crops of images.py.
+    parts = [code[family] for family in families if not hasattr(family, "METRICS")]
+    shared = b"".join([*parts, Path(images.__file__).read_bytes()])
     found: dict[str, tuple[Metric, str]] = {}
     for family in families:
         for metric in getattr(family, "METRICS", ()):

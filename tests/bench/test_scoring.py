@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
 import random
 import subprocess
@@ -266,6 +267,23 @@ def test_another_crop_code_image_or_reference_is_another_score(monkeypatch: pyte
     changed = metrics._all() | {"level": (metrics._all()["level"][0], "its code, mended")}
     monkeypatch.setattr(metrics, "_all", lambda: changed)
     assert computed(noise(1), noise(2)) == 1
+
+
+@pytest.mark.parametrize("changed", ["images", "metrics.psnr", "metrics.backends"])
+def test_changed_code_is_another_implementation(changed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A release that mends luma or a metric does not recall what the one before computed."""
+    before = metrics.implementation("psnr_y219"), metrics.implementation("ssim_y219")
+    module = importlib.import_module(f"srbench.{changed}")
+    copy = tmp_path / "copy.py"
+    copy.write_bytes(Path(str(module.__file__)).read_bytes() + b"# another\n")
+    monkeypatch.setattr(module, "__file__", str(copy))
+    metrics._all.cache_clear()
+    after = metrics.implementation("psnr_y219"), metrics.implementation("ssim_y219")
+    monkeypatch.undo()
+    metrics._all.cache_clear()
+    assert after[0] != before[0]
+    assert (after[1] != before[1]) == (changed != "metrics.psnr")
+    assert (metrics.implementation("psnr_y219"), metrics.implementation("ssim_y219")) == before
 
 
 def test_batches_hold_images_of_one_size(monkeypatch: pytest.MonkeyPatch) -> None:
