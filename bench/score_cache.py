@@ -1,8 +1,8 @@
 """Scores that were computed once, kept for every later run: the same pixels, metric and weights, the same value.
 
 One SQLite file in the user's cache folder. A process that is killed loses nothing it has stored; several processes of
-one machine may share it (its journal needs a local disk; on a cluster each node wants its own). A cache that cannot be used (read-only disk, damaged file) is left alone after one line of warning: it saves
-time and decides nothing.
+one machine may share it (its journal needs a local disk; on a cluster each node wants its own). A cache that cannot be
+used (read-only disk, damaged file) is left alone after one line of warning: it saves time and decides nothing.
 """
 
 from __future__ import annotations
