@@ -14,6 +14,7 @@ from srbench.datamodule import SRDataModule
 from srbench.environment import environment, peak_memory_mb
 from srbench.errors import InputError
 from srbench.evaluation import Evaluation, Subject, config_hash
+from srbench.identity import configuration
 from srbench.images import file_sha256, to_uint8, write_png
 from srbench.module import SRModule
 from srbench.naming import safe_name
@@ -156,6 +157,12 @@ class Benchmark(Callback):
         for evaluation, made in zip(self._evaluations, trainer.strategy.broadcast(mine), strict=True):
             data.mark_done(evaluation.info.name, made)
 
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes the marks that the module has got in its own ``setup``, which comes behind this callback's."""
+        module, _ = _ours(trainer, pl_module)
+        for evaluation in self._evaluations:
+            evaluation.mark(*module.marks)
+
     def on_test_batch_end(
         self,
         trainer: Trainer,
@@ -285,12 +292,13 @@ class Benchmark(Callback):
                 print(f"{metric}: {reason}")
 
     def _subject(self, module: SRModule, *, untrained: bool) -> Subject:
-        config = {k: v for k, v in dict(module.hparams).items() if k not in ("_instantiator", *module.unhashed)}
-        config |= {"scale": module.scale, "tile": module.tile}
+        config = {**configuration(module), "scale": module.scale, "tile": module.tile}
         # Lightning restores the checkpoint over the module's weights, but tells no callback which file it is.
         weights = module.weights_sha256 if self.checkpoint is None else file_sha256(self.checkpoint)
         if weights is None and any(True for _ in module.parameters()):
             config["state"] = state_sha256(module)  # no file says which weights these are
+        if outside := set(module.files.values()) - {weights}:
+            config["files"] = sorted(outside)
         drawn_from = config_hash(config) if module.stochastic else None
         if module.stochastic:
             config |= {"seed": run_seed(), "repeat": module.repeat}
@@ -302,6 +310,7 @@ class Benchmark(Callback):
             stage=getattr(module, "stage", None),
             config_sha256=config_hash(config),
             weights_sha256=weights,
+            files=dict(module.files),
             marks=marks,
             draw=module.repeat if module.stochastic else None,
             drawn_from=drawn_from,

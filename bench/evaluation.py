@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import statistics
@@ -42,6 +43,7 @@ class Subject:
         stage: training stage, for methods that have several.
         config_sha256: see :func:`config_hash`.
         weights_sha256: hash of the weights file, None when there is none.
+        files: see :class:`~srbench.records.RunRecord`; part of ``config_sha256``.
         marks: why the row may not be ranked.
         draw: which draw of a stochastic method it is; None for one that draws nothing.
         drawn_from: see :class:`~srbench.records.RunRecord`.
@@ -52,6 +54,7 @@ class Subject:
     stage: str | None
     config_sha256: str
     weights_sha256: str | None
+    files: Mapping[str, str] = field(default_factory=dict)
     marks: tuple[str, ...] = ()
     draw: int | None = None
     drawn_from: str | None = None
@@ -78,6 +81,10 @@ class Evaluation:
     force: bool = False
     rows: dict[str, ImageRow] = field(default_factory=dict)
     _journal: Journal | None = None
+
+    def mark(self, *marks: str) -> None:
+        """Adds to why the row may not be ranked; what it is of does not change."""
+        self.subject = dataclasses.replace(self.subject, marks=tuple(dict.fromkeys([*self.subject.marks, *marks])))
 
     @property
     def fingerprint(self) -> str:
@@ -183,6 +190,7 @@ class Evaluation:
             git_revision=git_revision(),
             date=now(),
             fingerprint=self.fingerprint,
+            files=dict(self.subject.files),
             marks=self.subject.marks,
             draw=self.subject.draw,
             drawn_from=self.subject.drawn_from,

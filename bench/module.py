@@ -67,6 +67,7 @@ class SRModule(LightningModule, ABC):
             :meth:`generator`, so that neither order nor number of processes matter.
         repeat: which of several draws of a stochastic method is being made, from 0.
         unhashed: init arguments that say where things lie and not what they are; they stay out of the config hash.
+        files: what sr depends on besides ``weights``: role -> sha256; see :meth:`rests_on`.
     """
 
     marks: tuple[str, ...] = ()
@@ -105,6 +106,7 @@ class SRModule(LightningModule, ABC):
         self.weights_sha256: str | None = None
         self.peak_mem_mb: float | None = None
         self.repeat = 0
+        self.files: dict[str, str] = {}
         self._remarks: dict[str, list[str]] = {}
         self._prepared = False
         self._restored = False
@@ -161,7 +163,10 @@ class SRModule(LightningModule, ABC):
     # --------------------------------------------------------------------------------------------- lives here once
 
     def prepare(self) -> None:
-        """Loads ``weights``, once. Safe to call often; nothing is loaded when the module is only described."""
+        """Loads ``weights`` and whatever else sr depends on, once, so that ``marks`` and ``files`` are known.
+
+        Safe to call often; nothing is loaded when the module is only described.
+        """
         if self._prepared:
             return
         self._prepared = True
@@ -173,6 +178,22 @@ class SRModule(LightningModule, ABC):
     def stamp(self, *marks: str) -> None:
         """Adds to ``marks``; they go into every record, and into every checkpoint and so to whatever starts from it."""
         self.marks = tuple(dict.fromkeys([*self.marks, *marks]))
+
+    def rests_on(self, role: str, *, sha256: str) -> None:
+        """Says that sr depends on an outside file besides ``weights``: another content is another run in records.
+
+        Args:
+            role: what it is to this method: ``base/unet``, ``classifier``, ``kernels``.
+            sha256: hash of its content.
+        """
+        self.files[role] = sha256
+
+    def inherit(self, method: SRModule, role: str) -> None:
+        """Takes over the marks and the files of a method that sr depends on, and its weights as a file of ``role``."""
+        self.stamp(*method.marks)
+        held = method.files if method.weights_sha256 is None else {"weights": method.weights_sha256, **method.files}
+        for name, sha256 in held.items():
+            self.rests_on(f"{role}/{name}", sha256=sha256)
 
     def generator(self, name: str) -> torch.Generator:
         """Where a stochastic method draws from for one image, on the CPU; a new one at every call.
@@ -202,6 +223,8 @@ class SRModule(LightningModule, ABC):
         path = _located(name, type(self).__name__, random=self.allow_random_backbones)
         if path is None:
             self.stamp("random_backbones")
+        else:
+            self.rests_on(name, sha256=weight_files.digest(path))
         return path
 
     def setup(self, stage: str) -> None:

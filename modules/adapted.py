@@ -140,7 +140,7 @@ class AdaptedSR(SRModule):
         self._prepared = True
         self.given.load(self.weights, self.weights_key)
         self.weights_sha256 = self.base.weights_sha256
-        self.stamp(*self.base.marks)
+        self.inherit(self.base, "model")
         if self.given.is_built:
             self.net = self.given.network()
 

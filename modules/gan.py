@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -62,7 +62,7 @@ class AdversarialSR(SRModule):
         kwargs: see :class:`~srbench.module.SRModule`.
     """
 
-    unhashed = ("weights", "previous", "discriminator_weights")
+    unhashed: ClassVar[tuple[str, ...]] = ("weights", "previous", "discriminator_weights")
 
     def __init__(
         self,

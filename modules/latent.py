@@ -75,7 +75,7 @@ class LatentSR(LatentMethod, OneByOneSR):
         InputError: a value is impossible, or it is made to be run at full size and its base is absent.
     """
 
-    unhashed: ClassVar[tuple[str, ...]] = ("weights", "offload", "slicing", "latents")
+    unhashed: ClassVar[tuple[str, ...]] = ("weights", "base", "offload", "slicing", "latents")
     weights_may_hold_base: ClassVar[bool] = False
     borrowed: bool = False  # its networks are another method's, which has loaded the base
 
@@ -159,6 +159,8 @@ class LatentSR(LatentMethod, OneByOneSR):
             base = sd.need_base(self, self.base, self.family, self.size)
             if base is not None:
                 self.load_base(base)
+                for role, sha256 in base.sha256().items():
+                    self.rests_on(role, sha256=sha256)
         super().prepare()
 
     def load_base(self, base: sd.Base) -> None:

@@ -115,6 +115,7 @@ class RunRecord:
         fingerprint: ``run_fingerprint`` of the fields above that name the inputs.
         draw: which of several draws of a stochastic method it is, from 0; None for one that draws nothing.
         drawn_from: hash of the configuration without seed and draw: equal in all draws that belong together.
+        files: what else sr depends on: role (``base/unet``) -> sha256 of its content; also part of ``config_sha256``.
     """
 
     schema: int
@@ -144,6 +145,7 @@ class RunRecord:
     notes: tuple[str, ...] = field(default_factory=tuple)
     draw: int | None = None
     drawn_from: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
 
 
 def run_fingerprint(

@@ -94,6 +94,7 @@ def _texts(record: RunRecord) -> Iterator[tuple[str, str]]:
     for label in ("marks", "notes"):
         yield from ((label, text) for text in getattr(record, label))
     yield "cost.device", record.cost.device
+    yield from (("files", role) for role in record.files)
     for key, value in record.environment.items():
         yield f"environment.{key}", f"{key} {value}"
     for name, result in record.metrics.items():
@@ -113,6 +114,9 @@ def _hashes(record: RunRecord) -> None:
         value = getattr(record, label)
         if not (value is None and label in optional) and not _HEX64.fullmatch(value):
             raise InputError(f"{label} is not a sha256 of 64 hex digits")
+    for role, value in record.files.items():
+        if not _HEX64.fullmatch(value):
+            raise InputError(f"files.{role} is not a sha256 of 64 hex digits")
     if record.fingerprint != fingerprint_of(record):
         raise InputError("the fingerprint is not the one of the record's own fields")
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from srbench.contracts import Batch
 from srbench.errors import InputError
+from srbench.images import file_sha256
 from srbench.module import SRModule
 from srbench.modules.cassr.captions import captioning
 from srbench.modules.cassr.controls import Control, controls, copy_downward, freeze_unseen, make_controlnet
@@ -93,7 +94,7 @@ class CasSR(LatentSR):
     """
 
     trains_on_lq_latents: ClassVar[bool] = False
-    unhashed: ClassVar[tuple[str, ...]] = (*LatentSR.unhashed, "share_base")
+    unhashed: ClassVar[tuple[str, ...]] = (*LatentSR.unhashed, "captions", "share_base")
 
     def __init__(
         self,
@@ -143,6 +144,7 @@ class CasSR(LatentSR):
         check_attention(multi_attention, add_to_skips != "none", features == "after", zero_init)
         self.add_to_skips, self.features, self.unconditional = add_to_skips, features, unconditional
         self.name = safe_name(name, kind="method name")
+        self.captions = captions
         self.reference = Reference(reference, reference_model, share_base=share_base)
         said = {"prompt": prompt, "negative": negative_prompt, "tokenizer": tokenizer}
         wording: dict[str, Any] = {**said, "dropout": prompt_dropout, "captions": captioning(captions, captioner)}
@@ -174,10 +176,18 @@ class CasSR(LatentSR):
         self.wording.load(self, base)
         copy_downward(self.unet, self.controlnet)
 
+    def prepare(self) -> None:
+        """Loads base and ``weights``, once; what makes references has its own."""
+        if not self._prepared:
+            super().prepare()
+            self.reference.prepare(self)
+            if self.captions is not None:
+                self.rests_on("captions", sha256=file_sha256(self.captions))
+
     def setup(self, stage: str) -> None:
         """Lightning's hook: what makes references is ready too."""
         super().setup(stage)
-        self.reference.prepare(self)
+        self.reference.setup()
 
     # -------------------------------------------------------------------------------------------------------- restoring
 

@@ -43,7 +43,7 @@ class Reference:
         self.model = None if model is None or kind == "lq" else model.eval().requires_grad_(False)
 
     def prepare(self, owner: SRModule) -> None:
-        """Gets the model's weights; its marks become its owner's.
+        """Gets the model's weights; its marks and files become its owner's.
 
         Raises:
             InputError: some are absent, or it magnifies by another factor.
@@ -61,8 +61,13 @@ class Reference:
             owner.stamp("random_backbones")
         if self.share_base and can_share(model, owner):
             share(model, owner)
-        model.setup("test")
-        owner.stamp(*model.marks)
+        model.prepare()
+        owner.inherit(model, "reference")
+
+    def setup(self) -> None:
+        """Makes the model ready to restore; its owner is."""
+        if self.model is not None:
+            self.model.setup("test")
 
     @torch.no_grad()
     def of(self, batch: Batch, owner: SRModule) -> Tensor | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
+import torch
+from lightning.pytorch.trainer.states import TrainerFn
+
 from srbench.module import SRModule
 from srbench.modules.cassr.activation import CasSRActivation
 from srbench.modules.cassr.controls import copy_downward
@@ -14,7 +17,7 @@ _ALIKE = ("base", "family", "size", "slicing")
 def can_share(model: SRModule, owner: Any) -> TypeGuard[CasSRActivation]:
     """Whether ``model`` may work with the UNet, autoencoder and text encoder of ``owner``.
 
-    It is stage 1 of the same base, in the number format that its owner has now, and neither moves networks off the
+    It is stage 1 of the same base, in the number format that its owner will have, and neither moves networks off the
     accelerator. Both leave the UNet frozen, and as it is between two predictions: tuners and attentions are put in for
     the length of one.
 
@@ -27,8 +30,12 @@ def can_share(model: SRModule, owner: Any) -> TypeGuard[CasSRActivation]:
         and not (model._prepared or model.offload or owner.offload)
         and all(getattr(model, name) == getattr(owner, name) for name in _ALIKE)
         and model.wording.prompts.folder == owner.wording.prompts.folder
-        and model.half_format == owner.format
+        and model.half_format == (torch.float32 if _trains(owner) else owner.half_format)
     )
+
+
+def _trains(owner: SRModule) -> bool:
+    return owner._trainer is not None and owner._trainer.state.fn == TrainerFn.FITTING
 
 
 def share(model: CasSRActivation, owner: Any) -> None:

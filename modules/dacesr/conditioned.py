@@ -118,13 +118,13 @@ class Conditioned(SRModule):
         """Also the encoder, under its kind's name (``ree``)."""
         return {**super().parts(), **self.encoder.parts()}
 
-    def setup(self, stage: str) -> None:
-        """Lightning's hook: the encoder has its weights too.
+    def prepare(self) -> None:
+        """Gives the network and the encoder their weights, once.
 
         Raises:
             InputError: some are absent; it names the command that brings them.
         """
-        super().setup(stage)
+        super().prepare()
         self.encoder.load(self)
 
     # -------------------------------------------------------------------------------------------------------- restoring

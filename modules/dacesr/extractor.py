@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 
 from srbench.errors import InputError
+from srbench.images import file_sha256
 from srbench.module import SRModule
 from srbench.modules.nets.ram import (
     RAMTagger,
@@ -75,6 +76,7 @@ def add(owner: SRModule, net: RAMTagger, encoder: str) -> None:
         return
     load_low_rank(net, path)
     owner.stamp(*checkpoint_marks(path))
+    owner.rests_on("additions", sha256=file_sha256(path))
 
 
 def _dape(owner: SRModule, net: RAMTagger) -> str | None:

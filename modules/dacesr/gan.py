@@ -10,3 +10,4 @@ class DACESRGAN(Conditioned, AdversarialSR):
     """DACESR: the network of stage 2 against a discriminator, with a VGG19 to compare by (Eq. 8)."""
 
     stage = "gan"
+    unhashed = (*AdversarialSR.unhashed, "additions")

@@ -11,3 +11,4 @@ class DACESRPixel(Conditioned, PixelSR):
 
     stage = "pixel"
     base_name = "DACESR-pixel"
+    unhashed = (*PixelSR.unhashed, "additions")

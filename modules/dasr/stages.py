@@ -11,6 +11,7 @@ from torch import Tensor
 
 from srbench.contracts import Batch
 from srbench.errors import InputError
+from srbench.images import file_sha256
 from srbench.module import SRModule
 from srbench.modules.dasr.net import DASRNet
 from srbench.modules.dasr.targets import degradation_target
@@ -104,6 +105,7 @@ class _Regressing(SRModule):
         predictor = self.predictor or self.backbone(PREDICTOR)
         if predictor is not None:
             load_strict(net.predictor, load_state(predictor), where=predictor)
+            self.rests_on("predictor", sha256=file_sha256(predictor))
 
     # --------------------------------------------------------------------------------------------------------- training
 
@@ -131,6 +133,7 @@ class DASR(_Regressing, PixelSR):
     """DASR trained by L1 and regression; also what tests the released network."""
 
     stage = "pixel"
+    unhashed = (*PixelSR.unhashed, "predictor")
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """L1 plus regression; logged as ``losses/l_pix`` and ``losses/l_regression``."""
@@ -145,6 +148,7 @@ class DASRGAN(_Regressing, AdversarialSR):
     """DASR as released: L1, perceptual, adversarial and regression losses (section 3.3)."""
 
     stage = "gan"
+    unhashed = (*AdversarialSR.unhashed, "predictor")
 
     def generator_losses(self, sr: Tensor, gt: Any) -> dict[str, Tensor]:
         """Those of the base class and ``l_regression``."""

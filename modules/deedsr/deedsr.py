@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from srbench.contracts import Batch, OptimizerFactory
 from srbench.errors import InputError
+from srbench.images import file_sha256
 from srbench.modules.deedsr.adapter import DegradationAwareAdapter
 from srbench.modules.deedsr.attended import Context, Prompt, attended, check_switches, learning
 from srbench.modules.deedsr.degradation_words import in_words
@@ -77,6 +78,7 @@ class DeeDSR(LatentSR):
     """
 
     weights_may_hold_base: ClassVar[bool] = True  # the released layout
+    unhashed: ClassVar[tuple[str, ...]] = (*LatentSR.unhashed, "learner")
 
     def __init__(
         self,
@@ -183,6 +185,7 @@ class DeeDSR(LatentSR):
             assert isinstance(self.learner.net, DegradationLearner)
             load_learner(self.learner.net, self.learner_path)
             self.stamp(*checkpoint_marks(self.learner_path))
+            self.rests_on("learner", sha256=file_sha256(self.learner_path))
             return
         if self.learner_path is None and self.allow_random_backbones:
             self.stamp("random_backbones")

@@ -46,10 +46,10 @@ class ImageFolder(FinishedSR):
     def prepare(self) -> None:
         """Hashes the images into the configuration: other pixels are another run, wherever they lie."""
         super().prepare()
-        if "images_sha256" not in self.hparams:
+        if "images" not in self.files:
             folders = [self.root, *sorted(p for p in _children(self.root) if p.is_dir())]
             files = [(p.relative_to(self.root).as_posix(), p) for f in folders for p in _children(f) if p.is_file()]
-            self.hparams["images_sha256"] = fingerprint(sorted(files))
+            self.rests_on("images", sha256=fingerprint(sorted(files)))
 
     def complete(self, sets: Sequence[NamedSet]) -> None:
         """Checks the folders against the sets' names.

@@ -53,6 +53,7 @@ class LDMSR(OneByOneSR, FixedSR):
         InputError: a value is impossible, or ``base`` and ``weights`` are both given.
     """
 
+    unhashed: ClassVar[tuple[str, ...]] = ("weights", "base")
     needs_weights: ClassVar[bool] = False  # without any it refuses, or is stamped
 
     def __init__(
@@ -101,6 +102,8 @@ class LDMSR(OneByOneSR, FixedSR):
             base = None if self.weights is not None else self._base()
             if base is not None:
                 self._load_folder(base)
+                for role, sha256 in base.sha256().items():
+                    self.rests_on(role, sha256=sha256)
         super().prepare()
 
     def _base(self) -> sd.Base | None:

@@ -145,7 +145,7 @@ class KDSRGAN(_Taught, AdversarialSR):
     """KDSR-GAN: the student against a discriminator, with L1, perceptual and distillation losses (Eq. 6)."""
 
     stage = "gan"
-    unhashed = (*AdversarialSR.unhashed, "pretrained")  # type: ignore[assignment]
+    unhashed = (*AdversarialSR.unhashed, "pretrained")
 
     def generator_losses(self, sr: Tensor, gt: Any) -> dict[str, Tensor]:
         """Those of the base class and ``l_kd``."""

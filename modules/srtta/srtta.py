@@ -100,9 +100,6 @@ class SRTTA(PerImageSR):
         self.tail = tail
         self.optimizer_factory = optimizer or adam
         self.allow_random_backbones = allow_random_backbones
-        held = self.hparams.get("model")  # a file's place is no part of what a record is of
-        if isinstance(held, dict):
-            held.get("init_args", {}).pop("weights", None)
         model._remarks = self._remarks
         self.given = GivenMethod(model, self.scale, self.tile, self.tile_overlap)
         self.detector = None if known is not None else Detector(classifier_preset, threshold, reverse_channels)
@@ -126,7 +123,7 @@ class SRTTA(PerImageSR):
     # -------------------------------------------------------------------------------------------------------- starting
 
     def prepare(self) -> None:
-        """Gives the network and the classifier their weights, once; hashes what else sr depends on.
+        """Gives the network and the classifier their weights, once.
 
         A network without weights stays random, and what it makes is marked.
 
@@ -139,18 +136,20 @@ class SRTTA(PerImageSR):
         self.given.load(self.weights, self.weights_key)
         self.given.need_float32()
         self.weights_sha256 = self.base.weights_sha256
-        self.stamp(*self.base.marks, *([] if self.weights else ["random_backbones"]))
+        self.inherit(self.base, "model")
+        if not self.weights:
+            self.stamp("random_backbones")
         layout_of(self.base.parts()["net"], self.body, self.tail)
         if self.detector is not None:
             self._load(self.detector)
         if self.learning.preserved:
-            self.hparams["clean_lq_sha256"] = clean_sha256(self.clean_lq)
+            self.rests_on("clean_lq", sha256=clean_sha256(self.clean_lq))
 
     def _load(self, detector: Detector) -> None:
         if self.classifier is not None and Path(self.classifier).is_file():
             detector.load(self.classifier)
             self.stamp(*checkpoint_marks(self.classifier))
-            self.hparams["classifier_sha256"] = file_sha256(self.classifier)
+            self.rests_on("classifier", sha256=file_sha256(self.classifier))
         elif self.allow_random_backbones:
             self.stamp("random_backbones")
         else:

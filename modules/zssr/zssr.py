@@ -117,8 +117,8 @@ class ZSSR(PerImageSR):
     def prepare(self) -> None:
         """Hashes the kernels into the configuration: other kernels are another run, wherever they lie."""
         super().prepare()
-        if self.kernel is not None and "kernels_sha256" not in self.hparams:
-            self.hparams["kernels_sha256"] = kernels_sha256(self.kernel)
+        if self.kernel is not None and "kernels" not in self.files:
+            self.rests_on("kernels", sha256=kernels_sha256(self.kernel))
 
     @property
     def scales(self) -> list[float]:

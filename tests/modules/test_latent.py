@@ -333,6 +333,28 @@ def test_a_killed_sampling_run_goes_on_at_the_next_image_with_the_same_noise(
     assert _rows("killed") == _rows("whole")
 
 
+def test_a_base_is_known_by_its_content_and_not_by_its_place(run: Run) -> None:
+    for name, value in (("first", 1.5), ("other", 0.5)):
+        unet: Any = sd.make_unet("sd15", "tiny")
+        with torch.no_grad():
+            unet.conv_in.weight.fill_(value)
+        unet.save_pretrained(f"{name}/unet")
+        torch.manual_seed(0)
+        sd.make_vae("tiny").save_pretrained(f"{name}/vae")  # type: ignore[operator]
+
+    def test(base: str) -> str:
+        return run("test", "--benchmark.out", "records", "--model.init_args.base", base)
+
+    test("first")
+    Path("first").rename("elsewhere")
+    assert "3 of 3 images scored already" in test("elsewhere")
+    assert "scored already" not in test("other")
+    records = [record for _, record in find_records([Path("records")])]
+    assert [record.files.keys() for record in records] == [{"base/unet", "base/vae"}] * 2
+    assert len({record.files["base/unet"] for record in records}) == 2
+    assert len({record.files["base/vae"] for record in records}) == 1
+
+
 def test_a_prediction_in_half_precision_with_kept_latents(run: Run) -> None:
     run("predict", "--model.init_args.half", "bfloat16", "--benchmark.out", "sr")
     assert len(list(Path("sr").rglob("im*.png"))) == 3

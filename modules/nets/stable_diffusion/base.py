@@ -51,6 +51,11 @@ class Base:
     def __init__(self, place: Path) -> None:
         self.place = place
         self.single = place.is_file()
+        self._read: dict[str, Path] = {}
+
+    def sha256(self) -> dict[str, str]:
+        """Hashes of the files that were read: ``base`` of a single file, ``base/unet`` and so on of a folder's."""
+        return {role: weight_files.digest(file) for role, file in self._read.items()}
 
     def unet(self, family: str, size: str) -> dict[str, Tensor]:
         """The UNet's tensors under diffusers' names.
@@ -139,7 +144,7 @@ class Base:
 
     @cached_property
     def _file(self) -> dict[str, Tensor]:
-        held = read_checkpoint(self.place)
+        held = self._checkpoint("base", self.place)
         if isinstance(held, dict) and isinstance(held.get("state_dict"), dict):
             held = held["state_dict"]
         return {name: value for name, value in held.items() if isinstance(value, Tensor)}
@@ -157,16 +162,21 @@ class Base:
         for stem in _STEMS:
             for ending in (".safetensors", ".fp16.safetensors", ".bin", ".fp16.bin"):
                 if (file := folder / f"{stem}{ending}").is_file():
-                    return dict(read_checkpoint(file))
+                    return dict(self._checkpoint(f"base/{part}", file))
                 index = folder / f"{stem}{ending}.index.json"
                 if index.is_file():
                     shards = sorted(set(_json(index)["weight_map"].values()))
-                    return {k: v for shard in shards for k, v in read_checkpoint(folder / shard).items()}
+                    held = [self._checkpoint(f"base/{part}/{shard}", folder / shard) for shard in shards]
+                    return {name: value for tensors in held for name, value in tensors.items()}
         raise InputError(
             f"its {part} is absent: no {_STEMS[0]}.safetensors or the like",
             where=folder,
             remedy="copy the whole folder as diffusers writes it",
         )
+
+    def _checkpoint(self, role: str, file: Path) -> Any:
+        self._read[role] = file
+        return read_checkpoint(file)
 
 
 def find_base(base: str) -> Base:

@@ -20,7 +20,7 @@ from srbench.modules.nets import lora
 from srbench.modules.nets.ram import attach_low_rank, make_tagger, save_low_rank, tagger_preset
 from srbench.records import find_records
 
-from ...training_runs import QUIET, last  # noqa: TID252
+from ...training_runs import CPU, QUIET, last  # noqa: TID252
 
 PIXEL, GAN = "methods/dacesr/2_pixel.yaml", "methods/dacesr/3_gan.yaml"
 SMALL = [
@@ -89,7 +89,7 @@ def test_stages_follow_each_other_and_are_tested_whole_and_in_tiles(
     assert two["marks"] == three["marks"] == ["random_backbones"]
     assert {name.split(".")[0] for name in three["state_dict"]} == {"net", "discriminator"}
     assert all(not torch.equal(three["state_dict"][name], tensor) for name, tensor in _net(two).items())
-    test = ["--data", "ImagePairs", "--data.test_gt", "test", *QUIET[:4]]
+    test = ["--data", "ImagePairs", "--data.test_gt", "test", *CPU]
     for out, more in (("whole", []), ("tiles", ["--model.init_args.tile", "8", "--model.init_args.tile_overlap", "2"])):
         given = ["--config", "methods/dacesr/test.yaml", *SMALL, *THIN]
         given += ["--model.init_args.weights", "three/checkpoints/last.ckpt", *more]
@@ -97,6 +97,17 @@ def test_stages_follow_each_other_and_are_tested_whole_and_in_tiles(
     whole, tiles = (find_records([Path(out)])[0][1] for out in ("whole", "tiles"))
     assert (whole.method, whole.stage, whole.marks) == ("DACESR-small", "gan", ("random_backbones",))
     assert whole.metrics["psnr_y219"].mean != tiles.metrics["psnr_y219"].mean
+
+
+def test_an_encoder_that_is_random_at_test_time_marks_the_row(fit: Run) -> None:
+    fit(PIXEL, "two", 1)
+    torch.save({"params": {name.removeprefix("net."): value for name, value in _net(last("two")).items()}}, "plain.pth")
+    test = ["--data", "ImagePairs", "--data.test_gt", "test", *CPU, "--model.init_args.weights", "plain.pth"]
+    assert (
+        main(["test", "--config", "methods/dacesr/test.yaml", *SMALL, *THIN, *test, "--benchmark.out", "records"]) == 0
+    )
+    [(_, record)] = find_records([Path("records")])
+    assert record.marks == ("random_backbones",)
 
 
 def test_stage_1s_additions_condition_the_network(tmp_path: Path) -> None:

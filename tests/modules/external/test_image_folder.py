@@ -102,7 +102,7 @@ def test_other_pixels_are_another_configuration(folder: Path) -> None:
     def content() -> str:
         module = ImageFolder(root=str(folder), name="m")
         module.prepare()
-        return module.hparams["images_sha256"]
+        return module.files["images"]
 
     first = content()
     assert content() == first

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from srbench.cli import main
+from srbench.records import find_records
 
 from ...training_runs import CPU, differing, enter_workplace, fit_pairs, last  # noqa: TID252
 
@@ -37,6 +38,15 @@ def test_the_stages_follow_each_other(capsys: pytest.CaptureFixture[str]) -> Non
     test = ["test", "--config", "methods/kdsr/test.yaml", *SMALL[:3], "--data", "ImagePairs", "--data.test_gt", "gt"]
     weights = ["--model.init_args.weights", "three/checkpoints/last.ckpt"]
     assert main([*test, *weights, *CPU, "--benchmark.out", "records"]) == 0
+
+
+def test_rows_of_a_teacher_are_an_oracles() -> None:
+    fit("methods/kdsr/1_teacher.yaml", "one", 1)
+    test = ["test", "--config", "methods/kdsr/1_teacher.yaml", *SMALL[:3], "--ckpt_path", "one/checkpoints/last.ckpt"]
+    data = ["--data", "ImagePairs", "--data.test_gt", "gt", "--data.degradation", "null"]
+    assert main([*test, *data, *CPU, "--benchmark.out", "records"]) == 0
+    [(_, record)] = find_records([Path("records")])
+    assert record.marks == ("oracle",)
 
 
 def test_a_resumed_student_equals_one_that_never_stopped() -> None:

@@ -72,6 +72,23 @@ def test_a_folder_of_diffusers(folder: Path, nets: dict[str, Any]) -> None:
     _check_equal(_loaded(sd.find_base(str(folder))), nets)
 
 
+def test_what_was_read_is_hashed_wherever_it_lies(folder: Path, nets: dict[str, Any]) -> None:
+    def hashes(place: Path) -> dict[str, str]:
+        base = sd.find_base(str(place))
+        assert base.sha256() == {}
+        base.unet("sd21", "tiny")
+        base.vae("tiny")
+        return base.sha256()
+
+    before = hashes(folder)
+    assert before.keys() == {"base/unet", "base/vae"}
+    moved = folder.rename(folder.with_name("moved"))
+    assert hashes(moved) == before
+    sd.make_vae("tiny").save_pretrained(moved / "vae")  # type: ignore[operator]
+    after = hashes(moved)
+    assert [after[role] == before[role] for role in ("base/unet", "base/vae")] == [True, False]
+
+
 def test_a_folder_in_shards_and_another_in_half_precision(folder: Path, nets: dict[str, Any]) -> None:
     nets["unet"].save_pretrained(folder / "shards", max_shard_size="300KB")
     (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()

@@ -162,7 +162,7 @@ def test_kernels_are_hashed_and_their_place_is_not(tmp_path: Path) -> None:
     np.save(tmp_path / "k.npy", np.ones((3, 3)))
     module = _small(kernel=str(tmp_path / "k.npy"))
     module.prepare()
-    assert len(module.hparams["kernels_sha256"]) == 64
+    assert len(module.files["kernels"]) == 64
     assert "kernel" in module.unhashed
 
 
