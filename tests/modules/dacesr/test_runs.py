@@ -169,7 +169,7 @@ def test_a_resumed_official_run_equals_one_that_never_stopped(fit: Run) -> None:
     fit(GAN, "straight", 5, *more)
     fit(GAN, "broken", 3, *more)
     fit(GAN, "broken", 5, *more, "--ckpt_path", "last")
-    straight, broken = _last("straight"), _last("broken")
+    straight, broken = last("straight"), last("broken")
     assert {name: tuple(t.shape) for name, t in straight["pair_queue"].items()} == {
         "lq": (1, 4, 3, 16, 16),
         "gt": (1, 4, 3, 64, 64),
