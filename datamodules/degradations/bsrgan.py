@@ -180,14 +180,14 @@ class _Draw:
         turn = self.rng.random()
         if turn < self.ranges.colour + self.ranges.grey:
             return GaussianNoise(float(level), turn >= self.ranges.colour, drawing.seed(self.rng))
-        return CorrelatedNoise(_mixing(self.rng, high / 255), drawing.seed(self.rng))
+        return CorrelatedNoise(correlated_mixing(self.rng, high / 255), drawing.seed(self.rng))
 
     def _jpeg(self) -> Jpeg:
         low, high = self.ranges.jpeg
         return Jpeg(float(self.rng.integers(low, high + 1)), differentiable=not self.real_jpeg)
 
 
-def _mixing(rng: np.random.Generator, level: float) -> tuple[tuple[float, ...], ...]:
+def correlated_mixing(rng: np.random.Generator, level: float) -> tuple[tuple[float, ...], ...]:
     """Turns three unit normals into noise of BSRGAN's random covariance ``|level^2 U^T D U|``.
 
     U is an orthonormal basis of a random matrix's columns, D a random diagonal. The square root is the one that

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from srbench.datamodules.degradations import drawing
-from srbench.datamodules.degradations.bsrgan import _mixing as correlated
+from srbench.datamodules.degradations.bsrgan import correlated_mixing
 from srbench.datamodules.degradations.corruption_steps import DefocusBlur, GlassBlur, ImpulseNoise, SpeckleNoise, Turn
 from srbench.datamodules.degradations.kernels import KernelSpec
 from srbench.datamodules.degradations.recipe import Recipe
@@ -152,7 +152,7 @@ def _noise(kind: str, rng: np.random.Generator) -> Step:
     level, turn = int(rng.integers(low, high + 1)), rng.random()
     if kind == "GaussianNoise" and not 0.4 <= turn <= 0.6:
         return GaussianNoise(float(level), turn < 0.4, drawing.seed(rng))
-    mixing = correlated(rng, high / 255) if 0.4 <= turn <= 0.6 else _alike(level / 255, grey=turn < 0.4)
+    mixing = correlated_mixing(rng, high / 255) if 0.4 <= turn <= 0.6 else _alike(level / 255, grey=turn < 0.4)
     step = CorrelatedNoise if kind == "GaussianNoise" else SpeckleNoise
     return step(mixing, drawing.seed(rng))
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from srbench.datamodules.degradations import BSRGAN, BSRGANRanges, Recipe
-from srbench.datamodules.degradations.bsrgan import _mixing
+from srbench.datamodules.degradations.bsrgan import correlated_mixing
 from srbench.datamodules.degradations.steps import (
     Blur,
     CorrelatedNoise,
@@ -137,7 +137,7 @@ def test_mixing_is_a_root_of_numpys_covariance() -> None:
         rng = np.random.default_rng(i)
         diagonal, basis = np.diag(rng.random(3)), np.linalg.svd(rng.random((3, 3)))[0]
         covariance = np.abs((25 / 255) ** 2 * (basis.T @ diagonal @ basis))
-        mixing = np.array(_mixing(np.random.default_rng(i), 25 / 255))
+        mixing = np.array(correlated_mixing(np.random.default_rng(i), 25 / 255))
         normals = np.random.default_rng(9).standard_normal((20000, 3))
         spread = np.cov((normals @ mixing.T).T)
         wanted = np.cov(np.random.default_rng(9).multivariate_normal(np.zeros(3), covariance, 20000).T)
