@@ -6,19 +6,17 @@ IQA-PyTorch's default): Pillow's bicubic, each channel in floating point. ``fid_
 the first papers did, which torch-fidelity keeps: bilinear without antialias, corners aligned at the origin only.
 PyTorch's own bilinear resize (``legacy_pytorch``, the 225.37) is neither.
 
-The network is TensorFlow's Inception of 2015 in torch-fidelity's port. Every image keeps its features, so processes
-share the work, and the distance is taken once, of all of them. With fewer images than features (2048) the covariances
-are singular and the value is biased upwards: it compares only with one of as many images of the same crop.
+The network is TensorFlow's Inception of 2015 in torch-fidelity's port; sums and distance are torchmetrics', in float64.
+With fewer images than features (2048) the covariances are singular and the value is biased upwards: it compares only
+with one of as many images of the same crop.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from srbench.errors import InputError
@@ -68,10 +66,6 @@ class InceptionDistance:
 def frechet_distance(sr: Vectors, gt: Vectors) -> float:
     """``|mean difference|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))`` with unbiased covariances, in float64.
 
-    With S1 = A^T A and S2 = B^T B the trace of the root is the sum of the singular values of A B^T. That is exact for
-    few images too, whose S1 S2 is singular: the usual ways take roots of its eigenvalues' rounding errors (4e-4 of a
-    value of 54.5 for twelve images), and 2048 x 2048 of them for any number of images.
-
     Args:
         sr: (n,d) features, n >= 2; the order of rows changes nothing but the last digits.
         gt: (m,d), m >= 2.
@@ -79,21 +73,18 @@ def frechet_distance(sr: Vectors, gt: Vectors) -> float:
     Raises:
         InputError: a side has fewer than two images, or holds NaN or infinity.
     """
+    import torch
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
     for features in (sr, gt):
         _check(features)
-    shift = sr.mean(axis=0, dtype=np.float64) - gt.mean(axis=0, dtype=np.float64)
-    one, two = _root(sr), _root(gt)
-    overlap = np.linalg.svd(one @ two.T, compute_uv=False).sum()
-    return max(0.0, float(shift @ shift + np.square(one).sum() + np.square(two).sum() - 2 * overlap))
-
-
-def _root(features: Vectors) -> NDArray[np.float64]:
-    """A of at most d rows with A^T A the unbiased covariance of (n,d) features."""
-    root: NDArray[np.float64] = features - features.mean(axis=0, dtype=np.float64)
-    root /= math.sqrt(len(features) - 1)
-    if len(features) > features.shape[1]:
-        root = np.asarray(np.linalg.qr(root, mode="r"))
-    return root
+    given = torch.nn.Identity()  # features come in, features go out
+    given.num_features = sr.shape[1]
+    # Every process holds the whole set by now: torchmetrics must not add the others' once more.
+    metric = FrechetInceptionDistance(feature=given, sync_on_compute=False)
+    for features, real in ((gt, True), (sr, False)):
+        metric.update(torch.from_numpy(np.asarray(features, dtype=np.float64)), real=real)
+    return float(metric.compute())
 
 
 def inception(device: str) -> nn.Module:
@@ -157,7 +148,8 @@ def _metric(name: str, resize: Callable[[Pixels], Tensor], source: str) -> SetMe
     def make(device: str) -> SetScores:
         return InceptionDistance(inception(device), resize, device)
 
-    return SetMetric(name, "set_level", False, package("torch-fidelity"), source, ("inception",), make=make)
+    library = f"{package('torchmetrics')} + {package('torch-fidelity')}"
+    return SetMetric(name, "set_level", False, library, source, ("inception",), make=make)
 
 
 METRICS = (
