@@ -20,7 +20,7 @@ from srbench.modules.nets import lora
 from srbench.modules.nets.ram import attach_low_rank, make_tagger, save_low_rank, tagger_preset
 from srbench.records import find_records
 
-from ...training_runs import CPU, QUIET, last  # noqa: TID252
+from ...training_runs import CPU, QUIET, differing, last  # noqa: TID252
 
 PIXEL, GAN = "methods/dacesr/2_pixel.yaml", "methods/dacesr/3_gan.yaml"
 SMALL = [
@@ -149,18 +149,8 @@ OFFICIAL = ["--config", "ablations/dacesr/official.yaml", "--model.init_args.off
 AVERAGED = [
     *("--trainer.callbacks", "lightning.pytorch.callbacks.EMAWeightAveraging", "--trainer.callbacks.decay", "0.9"),
 ]
-KEPT = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "pair_queue")
-"""Entries of a checkpoint that a resumed run has to bring to the same end: both networks, their averages, and so on."""
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(_same, a, b))
-    return bool(a == b)
+KEPT = ("current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "pair_queue")
+"""What a resumed run has to bring to the same end beside both networks' averages."""
 
 
 def test_a_resumed_official_run_equals_one_that_never_stopped(fit: Run) -> None:
@@ -175,8 +165,7 @@ def test_a_resumed_official_run_equals_one_that_never_stopped(fit: Run) -> None:
         "gt": (1, 4, 3, 64, 64),
     }
     assert len(straight["optimizer_states"]) == len(straight["lr_schedulers"]) == 2
-    for key in KEPT:
-        assert _same(straight[key], broken[key]), key
+    assert differing(straight, broken, *KEPT) == []
 
 
 # ------------------------------------------------------------------------------------------------------- two processes
@@ -197,7 +186,8 @@ def _in_processes(count: int, stage: str, folder: str, steps: int, *more: str) -
 def test_two_processes_learn_what_one_learns(stage: str) -> None:
     sgd = ["--model.init_args.optimizer.class_path", "torch.optim.SGD", "--model.init_args.drop_path", "0"]
     sgd += ["--model.init_args.optimizer.init_args", "{lr: 0.05}", *(PLAIN if stage == GAN else [])]
-    one, two = (_in_processes(n, stage, f"run{n}", 3, *sgd) for n in (1, 2))
+    frugal = ["--model.init_args.checkpointing", "true"]
+    one, two = (_in_processes(n, stage, f"run{n}", 3, *sgd, *more) for n, more in ((1, []), (2, frugal)))
     for name, value in one["state_dict"].items():
         torch.testing.assert_close(two["state_dict"][name], value, atol=2e-5, rtol=1e-4)
 
