@@ -101,6 +101,6 @@ LAYOUTS = (
     _realistic(
         "wild",
         "w",
-        ("one lq for each validation image is inferred from the archive's size (training has four): not confirmed",),
+        ("one lq for each validation image, as TensorFlow Datasets reads them (training has four); not seen",),
     ),
 )

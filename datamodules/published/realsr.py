@@ -29,7 +29,9 @@ def _camera(camera: str, part: str, count: int | None) -> Layout:
         source=SOURCE,
         licence=LICENCE,
         citation=CITATION,
-        caveats=() if count else ("the number of training pairs of each camera is not published: it is not checked",),
+        caveats=()
+        if count
+        else ("459 training scenes of both cameras are stated, not how many of each: the number is not checked",),
     )
 
 
