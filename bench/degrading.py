@@ -48,13 +48,13 @@ class CropBatch(TypedDict):
 
 
 class Made(NamedTuple):
-    """What becomes of a crop; see :meth:`Degrader.made`."""
+    """What becomes of a crop; see :meth:`Degrader.made`. ``corner`` is the patch's row and column in ``whole``."""
 
     lq: Tensor
     gt: Tensor
     recipe: dict[str, Any] | None
     whole: Tensor
-    corner: Tensor
+    corner: tuple[int, int]
 
 
 class Degrader:
@@ -99,8 +99,7 @@ class Degrader:
         high, wide = top * scale, left * scale
         target = target[:, high : high + self.patch_size, wide : wide + self.patch_size]
         note = recipe.as_dict() if self.carry else None
-        corner = torch.tensor((top, left), device=lq.device)
-        return Made(lq.to(gt.dtype), target.to(gt.dtype), note, whole.to(gt.dtype), corner)
+        return Made(lq.to(gt.dtype), target.to(gt.dtype), note, whole.to(gt.dtype), (top, left))
 
     def batch(self, crops: CropBatch) -> Batch:
         """A batch of crops, on its device, to a batch to train on."""
@@ -115,7 +114,8 @@ class Degrader:
             batch["degradation"] = [cast("dict[str, Any]", one.recipe) for one in made]
         if self.whole:
             batch["lq_whole"] = torch.stack([one.whole for one in made])
-            batch["lq_corner"] = torch.stack([one.corner for one in made])
+            corners = torch.tensor([one.corner for one in made])
+            batch["lq_corner"] = corners.to(crops["gt"].device, non_blocking=True)
         return batch
 
 
@@ -158,7 +158,7 @@ class DegradedSet(TrainingSet):
         if made.recipe is not None:
             sample["degradation"] = made.recipe
         if self.degrader.whole:
-            sample["lq_whole"], sample["lq_corner"] = made.whole, made.corner
+            sample["lq_whole"], sample["lq_corner"] = made.whole, torch.tensor(made.corner)
         return sample
 
     def _crop(self, draw: Draw) -> Tensor:

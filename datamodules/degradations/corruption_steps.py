@@ -130,7 +130,9 @@ class Turn(Step):
         angle, (height, width) = math.radians(self.degrees), image.shape[-2:]
         cos, sin = math.cos(angle), math.sin(angle)
         matrix = torch.tensor([[[cos, -sin * height / width, 0.0], [sin * width / height, cos, 0.0]]])
-        grid = F.affine_grid(matrix.to(image), [1, *image.shape], align_corners=False)
+        grid = F.affine_grid(
+            matrix.to(image.device, image.dtype, non_blocking=True), [1, *image.shape], align_corners=False
+        )
         return F.grid_sample(image[None], grid, mode="nearest", padding_mode="zeros", align_corners=False)[0]
 
 

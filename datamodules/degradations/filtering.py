@@ -42,7 +42,8 @@ def filter2d(image: Tensor, kernel: NDArray[np.floating] | Tensor) -> Tensor:
         trimmed = _trimmed(kernel)
         taps, symmetric = torch.from_numpy(trimmed), bool(np.abs(trimmed - trimmed[::-1, ::-1]).max() < _NOTHING)
     _check(image, len(taps))
-    taps = taps.to(device=image.device, dtype=image.dtype)
+    # A copy that blocks would make the process wait for all that the GPU still has to do.
+    taps = taps.to(device=image.device, dtype=image.dtype, non_blocking=True)
     return _correlate(image, _spectrum(taps, _fft_sides(image, len(taps)), symmetric))
 
 
@@ -132,7 +133,7 @@ def _gaussian_spectrum(taps: int, sides: tuple[int, int], dtype: torch.dtype, de
     kernel = gaussian_kernel(taps, automatic_sigma(taps), isotropic=True)
     # Tensors made in inference mode could not be used for training afterwards, and these stay in the cache.
     with torch.inference_mode(False):
-        return _spectrum(torch.from_numpy(kernel).to(device=device, dtype=dtype), sides, symmetric=True)
+        return _spectrum(torch.from_numpy(kernel).to(device, dtype, non_blocking=True), sides, symmetric=True)
 
 
 def _trimmed(kernel: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -130,8 +130,9 @@ def _transforms(table: str, dtype: torch.dtype, device: torch.device) -> tuple[T
     basis = np.kron(cosines, cosines)
     # Tensors made in inference mode could not be used for training afterwards, and these stay in the cache.
     with torch.inference_mode(False):
-        forward = torch.from_numpy(np.ascontiguousarray((basis / steps).T))
-        return forward.to(device, dtype), torch.from_numpy(basis * steps).to(device, dtype)
+        both = (np.ascontiguousarray((basis / steps).T), basis * steps)
+        forward, backward = (torch.from_numpy(table).to(device, dtype, non_blocking=True) for table in both)
+        return forward, backward
 
 
 def _table(name: str) -> np.ndarray:

@@ -36,6 +36,6 @@ LAYOUTS = (
         _TRAIN,
         "train",
         {2: None, 3: None, 4: None},
-        "the authors state 31,970 patches of 192 x 192 to train on; the number of files was not seen: it is not checked",
+        "the authors state 31,970 patches of 192 x 192 to train on; the files were not seen: not checked",
     ),
 )

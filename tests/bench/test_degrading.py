@@ -279,8 +279,8 @@ class Traffic(TorchDispatchMode):
         )
         self.seen += [name] * (name in waits or masks)
         if name == "aten::_to_copy" and (kwargs or {}).get("device") is not None:
-            # Kernels and tables may go to the device; nothing as large as an image may move.
-            self.seen += [name] * (args[0].numel() > 64 * 64)
+            # Kernels and tables may go to the device, if nobody waits for it; nothing as large as an image may move.
+            self.seen += [name] * (args[0].numel() > 64 * 64 or not (kwargs or {}).get("non_blocking"))
         return func(*args, **(kwargs or {}))
 
 
@@ -309,10 +309,13 @@ def test_nothing_leaves_the_device(degradation: Degradation, monkeypatch: pytest
 def test_the_traffic_is_seen() -> None:
     with Traffic() as traffic:
         float(torch.zeros(3).sum())
-        torch.zeros(3, 80, 80).to(device="meta")
+        torch.zeros(3, 80, 80).to(device="meta", non_blocking=True)
+        torch.zeros(3).to(device="meta")
+        torch.zeros(3).to(device="meta", non_blocking=True)
         torch.zeros(3)[torch.tensor([True, False, True])]
         torch.zeros(3)[torch.tensor(1)]
-    assert traffic.seen == ["aten::_local_scalar_dense", "aten::_to_copy", "aten::index", "aten::_local_scalar_dense"]
+    waits, moves = "aten::_local_scalar_dense", "aten::_to_copy"
+    assert traffic.seen == [waits, moves, moves, "aten::index", waits]
 
 
 # ---------------------------------------------------------------------------------------------------------- threads
