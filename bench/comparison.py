@@ -17,7 +17,7 @@ from srbench.protocol import load_protocol, protocol_names
 from srbench.records import MetricResult, RunRecord
 from srbench.statistics import FEWEST_IMAGES, paired_bootstrap
 
-Verdict = Literal["A is better", "B is better", "cannot be told apart"]
+Verdict = Literal["A is better", "B is better", "cannot be told apart", "too few images"]
 
 
 @dataclass(frozen=True)
@@ -177,8 +177,10 @@ def _paired(name: str, higher: bool, first: list[float], second: list[float]) ->
 
 
 def _verdict(n: int, low: float, high: float, p: float, higher: bool) -> Verdict:
-    if n < FEWEST_IMAGES or p >= 0.05:
+    if p >= 0.05:
         return "cannot be told apart"
+    if n < FEWEST_IMAGES:
+        return "too few images"
     return "A is better" if (low + high > 0) == higher else "B is better"
 
 

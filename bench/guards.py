@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import signal
 import threading
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from srbench.atomic import write_whole
+from srbench.atomic import write_failed, write_whole
 from srbench.errors import InputError
 
 _CALMER = "lower the learning rate or set {clip}; earlier checkpoints are untouched"
@@ -41,7 +42,11 @@ class WholeFiles(TorchCheckpointIO):
 
 
 class Checkpoint(ModelCheckpoint):
-    """Lightning's ModelCheckpoint that also keeps the very last step of a run.
+    """Lightning's ModelCheckpoint that also keeps the very last step of a run, always as ``last.ckpt``.
+
+    A run that begins anew in the folder of an earlier one moves the earlier checkpoints to ``checkpoints.1`` (``.2``,
+    ...) when it saves its first: the stage that comes next, whose config says ``checkpoints/last.ckpt``, never starts
+    from the wrong run.
 
     Args:
         dirpath: folder; None means ``<run folder>/checkpoints``.
@@ -72,7 +77,9 @@ class Checkpoint(ModelCheckpoint):
             save_top_k=save_top_k,
             save_last=save_last,
             auto_insert_metric_name=False,
+            enable_version_counter=False,  # no last-v1.ckpt beside the last.ckpt of another run
         )
+        self._alone = False
 
     @property
     def state_key(self) -> str:
@@ -116,12 +123,40 @@ class Checkpoint(ModelCheckpoint):
                     where=str(trainer.default_root_dir),
                     remedy=_calmer(trainer.lightning_module),
                 )
+        if not self._alone:
+            self._move_earlier(trainer, Path(str(self.dirpath)))
         super()._save_checkpoint(trainer, filepath)
+
+    def _move_earlier(self, trainer: Trainer, folder: Path) -> None:
+        """Makes room for this run's checkpoints, unless it goes on from the ``last.ckpt`` that lies there."""
+        self._alone = True
+        last = folder / f"{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}"
+        if trainer.is_global_zero and (
+            trainer.ckpt_path is None or Path(trainer.ckpt_path).resolve() != last.resolve()
+        ):
+            move_checkpoints(folder)
+        trainer.strategy.barrier("earlier checkpoints")
 
     def keep_last(self, trainer: Trainer) -> None:
         """Saves ``last.ckpt`` at this step, unless it is there."""
         if self.save_last and self._last_global_step_saved != trainer.global_step:
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+
+
+def move_checkpoints(folder: Path) -> None:
+    """Moves the checkpoints of a folder into one beside it, ``<folder>.1`` or the next that is free, and says so."""
+    found = sorted(folder.glob("*.ckpt"))
+    if not found:
+        return
+    places = (folder.with_name(f"{folder.name}.{number}") for number in itertools.count(1))
+    place = next(place for place in places if not place.exists())
+    try:
+        place.mkdir(parents=True)
+        for path in found:
+            path.rename(place / path.name)
+    except OSError as error:
+        raise write_failed(place, error) from error
+    print(f"the checkpoints of an earlier run are in {place} now")
 
 
 class Interrupt(Callback):

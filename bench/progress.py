@@ -35,7 +35,9 @@ class _Steps(ProgressBar):
         trainer = self.trainer
         if trainer.max_steps is None or trainer.max_steps <= 0:
             return trainer.num_training_batches
-        done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
+        loop = trainer.fit_loop.epoch_loop
+        # At the start of an epoch the counts are still those of the one before; after a resume its first batch is done.
+        done = loop.batch_progress.current.ready if loop.restarting else 0
         left = (trainer.max_steps - trainer.global_step) * trainer.accumulate_grad_batches
         return min(trainer.num_training_batches, done + left)
 

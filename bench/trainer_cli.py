@@ -269,6 +269,7 @@ def _quiet(subcommand: str) -> None:
         "GPU available: False",
         "TPU available: False",
         "Restoring states from",
+        "Found current_model_state in the checkpoint",
         "Loaded model weights from",
     ]
     if subcommand != "fit":

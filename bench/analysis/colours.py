@@ -41,12 +41,12 @@ def blended(one: Pixels, other: Pixels, alpha: float) -> Pixels:
 
 
 def framed(pixels: Pixels, left: int, top: int, side: int) -> Pixels:
-    """With a red frame around a square, two pixels wide where there is room."""
+    """With a frame around a square: red, and white outside that where there is room, to be seen without colour too."""
     out = pixels.copy()
-    for grow in (0, 1):
+    for grow, colour in ((1, (255, 255, 255)), (0, (255, 0, 0))):
         y0, y1 = max(top - grow, 0), min(top + side - 1 + grow, out.shape[0] - 1)
         x0, x1 = max(left - grow, 0), min(left + side - 1 + grow, out.shape[1] - 1)
-        out[[y0, y1], x0 : x1 + 1] = out[y0 : y1 + 1, [x0, x1]] = (255, 0, 0)
+        out[[y0, y1], x0 : x1 + 1] = out[y0 : y1 + 1, [x0, x1]] = colour
     return out
 
 

@@ -68,7 +68,8 @@ def run(given: argparse.Namespace, model: SRModule, progress: Callable[[int, int
         "lam.csv": [figures],
         "lam.png": _picture(pixels, strengths, found, window),
     }
-    share = f"attributions sum to {figures['sum']:.4g}, the window's detail grew by {figures['growth']:.4g}"
+    told = "attributions sum to {sum:.4g}, the window's detail changed by {growth:.4g} from blurred to sharp lq"
+    share = told.format_map(figures)
     return Findings(
         files, [f"diffusion index {index:.3f} ({model.method}, window {given.window} at {given.at})", share]
     )

@@ -92,7 +92,7 @@ def test_equal_runs_cannot_be_told_apart(make_entry: MakeEntry) -> None:
 def test_few_images_are_warned_of_and_give_no_verdict(make_entry: MakeEntry) -> None:
     one, two = make_entry({"psnr_y219": [40.0] * 9}, method="a"), make_entry({"psnr_y219": [30.0] * 9}, method="b")
     found = compare(one, two)
-    assert found.metrics[0].verdict == "cannot be told apart"
+    assert found.metrics[0].verdict == "too few images"
     assert found.metrics[0].low == 10
     assert any("only 9 common images" in text for text in found.warnings)
     single = compare(make_entry({"m": [1.0]}, method="a"), make_entry({"m": [2.0]}, method="b"))

@@ -12,7 +12,7 @@ import srbench.progress as progress
 
 
 def _trainer(**more: Any) -> Any:
-    batches = SimpleNamespace(current=SimpleNamespace(completed=0))
+    batches = SimpleNamespace(current=SimpleNamespace(ready=0))
     held: dict[str, Any] = {
         "training": True,
         "max_steps": 2400,
@@ -20,7 +20,7 @@ def _trainer(**more: Any) -> Any:
         "global_step": 40,
         "num_training_batches": 100,
         "accumulate_grad_batches": 1,
-        "fit_loop": SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=batches)),
+        "fit_loop": SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=batches, restarting=False)),
         "loggers": [],
         "callbacks": [],
         "progress_bar_metrics": {"loss": 0.5},
@@ -49,12 +49,21 @@ def test_no_epoch_of_minus_two() -> None:
 )
 def test_the_bar_ends_where_the_run_does(step: int, done: int, accumulate: int, total: int) -> None:
     trainer = _trainer(global_step=step, accumulate_grad_batches=accumulate)
-    trainer.fit_loop.epoch_loop.batch_progress.current.completed = done
+    trainer.fit_loop.epoch_loop.batch_progress.current.ready = done
+    trainer.fit_loop.epoch_loop.restarting = True
     bar = progress.PlainSteps()
     bar._trainer = trainer
     assert bar.total_train_batches == total
     trainer.max_steps = -1
     assert bar.total_train_batches == 100
+
+
+def test_the_batches_of_the_epoch_before_do_not_count() -> None:
+    trainer = _trainer(global_step=2390)
+    trainer.fit_loop.epoch_loop.batch_progress.current.ready = 100
+    bar = progress.PlainSteps()
+    bar._trainer = trainer
+    assert bar.total_train_batches == 10
 
 
 def test_without_rich_the_bar_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:

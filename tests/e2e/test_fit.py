@@ -87,8 +87,11 @@ def test_a_second_run_in_the_same_folder_loses_nothing(run: Run, training: list[
     _fit(run, training, "run", 2, *every)
     first = Path("run/checkpoints/last.ckpt").read_bytes()
     _fit(run, training, "run", 3, *every)
-    assert Path("run/checkpoints/last.ckpt").read_bytes() == first
-    assert read_checkpoint("run/checkpoints/last-v1.ckpt")["global_step"] == 3
+    assert Path("run/checkpoints.1/last.ckpt").read_bytes() == first
+    assert read_checkpoint("run/checkpoints/last.ckpt")["global_step"] == 3, "what the next stage's config names"
+    _fit(run, training, "run", 4, *every, "--ckpt_path", "last")
+    assert not Path("run/checkpoints.2").exists(), "a run that goes on has no earlier one"
+    assert [path.name for path in Path("run/checkpoints").iterdir()] == ["last.ckpt"]
     assert Path("run/config.1.yaml").is_file()
     assert Path("run/logs/version_1/metrics.csv").is_file()
 
