@@ -46,7 +46,7 @@ class Benchmark(Callback):
             recorded; None leaves torch's choice.
         force: score again what has a record already, make again what ``srbench predict`` has made.
         strict: refuse to start when a metric of the protocol cannot be computed here; without it the metric is missing
-            from the record, with the reason.
+            from the record or the log, with the reason.
         cache: take scores of the same pixels from the user's cache and put new ones there.
         batch: images of one size that a metric's network takes together; None takes one on a CPU and eight on an
             accelerator.
@@ -95,6 +95,7 @@ class Benchmark(Callback):
         self.checkpoint: Path | None = None
         self.records: list[RunRecord] = []
         self._scorer: Scorer | None = None
+        self._told: dict[str, str] = {}
         self._evaluations: list[Evaluation] = []
         self._earlier: list[dict[str, ImageRow]] = []
         self._validation: list[dict[str, ImageRow]] = []
@@ -109,7 +110,7 @@ class Benchmark(Callback):
     # ------------------------------------------------------------------------------------------------------- testing
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Finds out what is scored already and takes it out of the test loaders."""
+        """Says what cannot be measured; finds out what is scored already and takes it out of the test loaders."""
         if stage != "fit" and self.threads is not None:
             torch.set_num_threads(self.threads)
         if self._scorer is None:
@@ -117,6 +118,8 @@ class Benchmark(Callback):
             cache = open_cache() if self.cache and stage == "test" else None
             self._scorer = Scorer(self.protocol, str(trainer.strategy.root_device), cache=cache, batch=self.batch)
         if stage not in ("test", "predict"):
+            if getattr(trainer.datamodule, "val_sets", ()):  # type: ignore[attr-defined]
+                self._check_metrics(trainer)
             return
         module, data = _ours(trainer, pl_module)
         module.prepare()
@@ -219,8 +222,12 @@ class Benchmark(Callback):
                 evaluation.write(done, rows)
             self.records.append(done)
             _log_record(trainer, done)
-            told = self.scorer.missing.values()
-            said = [summary_line(done, told), *remarks(done.metrics, self.scorer), *oddities(rows.values())]
+            self._tell_missing(trainer)
+            said = [
+                summary_line(done, self._told.values()),
+                *remarks(done.metrics, self.scorer),
+                *oddities(rows.values()),
+            ]
             print("\n".join(said))
         if trainer.is_global_zero and self.records:
             if self.scorer.recalled:
@@ -264,6 +271,7 @@ class Benchmark(Callback):
                     name = f"metrics/{test_set.info.name}/{metric}"
                     # Already the mean over all processes; a second reduction would only cost a message.
                     pl_module.log(name, result.mean, sync_dist=False, prog_bar=metric == next(iter(results)))
+        self._tell_missing(trainer)
 
     # ---------------------------------------------------------------------------------------------------- prediction
 
@@ -287,8 +295,14 @@ class Benchmark(Callback):
     def _check_metrics(self, trainer: Trainer) -> None:
         if self.strict:
             self.scorer.need_all("fetch what is missing, or set --benchmark.strict false")
+        self._tell_missing(trainer)
+
+    def _tell_missing(self, trainer: Trainer) -> None:
+        """Says once of each metric why it cannot be computed; some turn out so only when they are built."""
+        new = {metric: reason for metric, reason in self.scorer.missing.items() if metric not in self._told}
+        self._told |= new
         if trainer.is_global_zero:
-            for metric, reason in self.scorer.missing.items():
+            for metric, reason in new.items():
                 print(f"{metric}: {reason}")
 
     def _subject(self, module: SRModule, *, untrained: bool) -> Subject:

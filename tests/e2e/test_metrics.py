@@ -127,6 +127,20 @@ def test_strict_makes_a_missing_metric_an_error(run: Run, tests: list[str], prot
     assert not Path("a").exists()
 
 
+@pytest.mark.parametrize("verb", ["validate", "fit"])
+def test_validation_tells_what_it_cannot_measure_and_strict_refuses(
+    run: Run, tests: list[str], training: list[str], protocol: str, verb: str, folder: Path
+) -> None:
+    arguments = ["validate", "--model", "Bicubic", *tests]
+    if verb == "fit":
+        arguments = ["fit", *training, "--data.test_gt", str(folder / "test"), "--trainer.max_steps", "1"]
+    arguments += ["--benchmark.protocol", protocol]
+    ran = run(*arguments)
+    assert ran.out.count("fetched: unavailable: w.pth (srbench weights fetch w)") == 1
+    ran = run(*arguments, "--benchmark.strict", "true", status=2)
+    assert "1 of 3 metrics cannot be computed here (fetched: unavailable: w.pth" in ran.err
+
+
 def test_pixels_that_were_scored_before_are_not_scored_again(
     run: Run, tests: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
