@@ -11,7 +11,7 @@ from srbench.datamodules.degradations import drawing
 from srbench.datamodules.degradations.kernels import KernelSpec
 from srbench.datamodules.degradations.ranges import Range
 from srbench.datamodules.degradations.recipe import Recipe
-from srbench.datamodules.degradations.resizing import MODES
+from srbench.datamodules.degradations.resizing import OPENCV_MODES
 from srbench.datamodules.degradations.steps import (
     Blur,
     Clamp,
@@ -71,8 +71,7 @@ class BSRGANRanges:
 class BSRGAN(Degradation):
     """Blur twice, shrink twice, noise and JPEG in random order, then JPEG again.
 
-    OpenCV's interpolations stand here as torch's: linear and cubic are the same functions, ``area`` averages whole
-    pixels where OpenCV weighs fractions of them.
+    Interpolations are OpenCV's; linear and cubic are the same functions as torch's.
 
     Args:
         scale: magnification from lq to gt.
@@ -147,7 +146,7 @@ class _Draw:
         return order
 
     def _mode(self) -> str:
-        return MODES[int(self.rng.integers(len(MODES)))]
+        return OPENCV_MODES[int(self.rng.integers(len(OPENCV_MODES)))]
 
     def _halved(self, size: tuple[int, int]) -> tuple[tuple[int, int], list[Step]]:
         half = size[0] // 2, size[1] // 2

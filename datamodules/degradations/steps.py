@@ -82,12 +82,12 @@ class Blur(Step):
 
 @dataclass(frozen=True)
 class Resize(Step):
-    """To ``height`` x ``width`` as ``F.interpolate`` does it, without antialiasing.
+    """To ``height`` x ``width``; see :func:`~srbench.datamodules.degradations.resizing.resize`.
 
     Attributes:
         height: of the result.
         width: of the result.
-        mode: ``area``, ``bilinear`` or ``bicubic``.
+        mode: ``area``, ``coverage``, ``bilinear`` or ``bicubic``.
         scale: the factor that gave these sides, where upstream finds source pixels by it and not by the sides.
     """
 

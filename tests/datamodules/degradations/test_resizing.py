@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from srbench.datamodules.degradations.resizing import MODES, resize, scaled_side
+from srbench.datamodules.degradations.resizing import MODES, OPENCV_MODES, resize, scaled_side
 from srbench.errors import InputError
 
 
@@ -30,6 +31,12 @@ def weights(length: int, out: int, mode: str, step: float) -> np.ndarray:
             first, last = at * length // out, math.ceil((at + 1) * length / out)
             matrix[at, first:last] = 1 / (last - first)
             continue
+        if mode == "coverage":
+            edges = Fraction(at * length, out), Fraction((at + 1) * length, out)
+            for pixel in range(length):
+                covered = min(edges[1], Fraction(pixel + 1)) - max(edges[0], Fraction(pixel))
+                matrix[at, pixel] = float(max(covered, Fraction(0)) * out / length)
+            continue
         centre = (at + 0.5) * step - 0.5
         if mode == "bilinear":
             centre = max(centre, 0.0)
@@ -48,11 +55,24 @@ def reference(image: Tensor, height: int, width: int, mode: str, scale: float | 
     return np.asarray(rows @ image.double().numpy() @ columns.T)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [*MODES, "coverage"])
 @pytest.mark.parametrize("sides", [(45, 59), (137, 177), (91, 118), (14, 200), (1, 1), (92, 117)])
 def test_resizing_follows_its_formula(photo: Tensor, mode: str, sides: tuple[int, int]) -> None:
     # 2e-5: torch finds source positions in float32, to about 1e-5 of a pixel.
     np.testing.assert_allclose(resize(photo, *sides, mode).numpy(), reference(photo, *sides, mode), atol=2e-5)
+
+
+@pytest.mark.parametrize("mode", OPENCV_MODES)
+@pytest.mark.parametrize("sides", [(45, 59), (22, 29), (13, 100), (137, 177), (91, 118), (182, 236), (92, 130)])
+def test_opencv_does_the_same(photo: Tensor, mode: str, sides: tuple[int, int]) -> None:
+    cv2 = pytest.importorskip("cv2")
+    how = {"coverage": cv2.INTER_AREA, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}[mode]
+    image = np.ascontiguousarray(photo.permute(1, 2, 0).numpy())
+    wanted = cv2.resize(image, sides[::-1], interpolation=how)
+    # OpenCV finds source positions in float32 too, and leaves out fractions of a pixel under 1e-3.
+    np.testing.assert_allclose(
+        resize(photo, *sides, mode).permute(1, 2, 0).numpy(), wanted, atol=1e-3 if mode == "coverage" else 5e-5
+    )
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -73,7 +93,7 @@ def test_the_factor_matters_where_it_does_not_divide(photo: Tensor) -> None:
         assert (resize(photo, *sides, mode) - resize(photo, *sides, mode, scale=0.777)).abs().max() > 0.05
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [*MODES, "coverage"])
 def test_pixels_do_not_depend_on_the_number_of_threads(mode: str) -> None:
     threads = torch.get_num_threads()
     generator = torch.Generator().manual_seed(0)
@@ -90,7 +110,7 @@ def test_pixels_do_not_depend_on_the_number_of_threads(mode: str) -> None:
         torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [*MODES, "coverage"])
 def test_gradients_flow(mode: str) -> None:
     image = torch.rand(2, 7, 9, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: resize(x, 4, 12, mode), (image,))
@@ -103,6 +123,7 @@ def test_gradients_flow(mode: str) -> None:
         ({"height": 0}, "0x20 pixels"),
         ({"width": -1}, "10x-1 pixels"),
         ({"scale": 0.5}, "gives 45x59 pixels, not 10x20"),
+        ({"scale": 0.5, "mode": "coverage"}, "takes no factor"),
     ],
 )
 def test_bad_arguments_are_refused(photo: Tensor, arguments: dict[str, Any], words: str) -> None:
