@@ -68,7 +68,7 @@ def read_list(path: str | Path) -> RecipeList:
         InputError: there is none, or it is damaged, empty or of another format.
     """
     path = Path(path)
-    remedy = "make one by srbench analyze select-degradations --help"
+    remedy = "make one by srbench analyze select-degradations --hr PHOTOS"
     if not path.is_file():
         raise InputError("there is no such list of degradations", where=path, remedy=remedy)
     try:
