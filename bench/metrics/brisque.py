@@ -1,6 +1,8 @@
 """BRISQUE (Mittal, Moorthy and Bovik, TIP 2012), as IQA-PyTorch computes it: grey of YIQ, float32.
 
 The support vectors come from IQA-PyTorch's file, or from the ``allmodel`` that the authors publish in libsvm's format.
+Coefficients of up to 1024 cancel in a float32 sum, so the third decimal is noise: it depends on the order of the sum,
+which the shape of the file's coefficients, the device and IQA-PyTorch's batch size decide.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ _FEWEST = 14  # halved once, an image still has to hold the 7x7 window
 
 
 def support_vectors(path: Path) -> tuple[Tensor, Tensor]:
-    """Coefficients (n,) and support vectors (n,36), float32.
+    """Coefficients (n,), or (n,1) where a file holds them so, and support vectors (n,36), float32.
 
     Args:
         path: a pair of tensors that ``torch.save`` wrote (``brisque_svm_weights.pth``), or libsvm's text
@@ -46,8 +48,9 @@ def support_vectors(path: Path) -> tuple[Tensor, Tensor]:
     held = read_checkpoint(path)
     if not (isinstance(held, tuple | list) and len(held) == 2 and all(isinstance(t, torch.Tensor) for t in held)):
         raise _foreign(path)
-    coefficients, vectors = held[0].reshape(-1).float(), held[1].float()
-    if vectors.shape != (len(coefficients), FEATURES):
+    coefficients, vectors = held[0].float(), held[1].float()
+    count = coefficients.numel()
+    if tuple(coefficients.shape) not in ((count,), (count, 1)) or vectors.shape != (count, FEATURES):
         raise _foreign(path)
     return coefficients, vectors
 

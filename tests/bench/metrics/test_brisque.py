@@ -41,12 +41,14 @@ def model() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(40, generator=generator) * 100, torch.rand(40, 36, generator=generator) * 2 - 1
 
 
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
 def test_equals_iqa_pytorch(
-    model: tuple[torch.Tensor, torch.Tensor], plant: Plant, build: Build, texture: Texture
+    model: tuple[torch.Tensor, torch.Tensor], shape: tuple[int, ...], plant: Plant, build: Build, texture: Texture
 ) -> None:
+    """To the last digit, in both shapes of coefficients, which float32 sums in different orders."""
     import pyiqa
 
-    path = plant("brisque", model)
+    path = plant("brisque", (model[0].reshape(shape), model[1]))
     theirs = pyiqa.create_metric("brisque", device=torch.device("cpu"), pretrained_model_path=str(path))
     images = [texture(1), texture(2)]
     expected = [float(theirs(to_tensor(image)[None])) for image in images]
