@@ -135,10 +135,17 @@ def _metric(name: str, a: Entry, b: Entry) -> MetricComparison:
     first = {row.name: row.values[name] for row in a.rows if name in row.values}
     second = {row.name: row.values[name] for row in b.rows if name in row.values}
     if not first and not second:
-        return MetricComparison(name, higher, 0, *means, remark="one value per set: no paired test")
+        return MetricComparison(name, higher, 0, *means, remark=_of_the_set(name, a.record, b.record))
     both = sorted(first.keys() & second.keys())
     shared = [key for key in both if not (math.isnan(first[key]) or math.isnan(second[key]))]
     return _paired(name, higher, [first[key] for key in shared], [second[key] for key in shared])
+
+
+def _of_the_set(name: str, a: RunRecord, b: RunRecord) -> str:
+    """Why one value per set has no test, and of which images it is."""
+    one, two = ("; ".join(record.notes_on(name)) for record in (a, b))
+    notes = [one] if one == two else [f"A: {one or 'unknown'}", f"B: {two or 'unknown'}"]
+    return "; ".join(filter(None, ["one value per set: no paired test", *notes]))
 
 
 def _mean(result: MetricResult | None) -> float | None:

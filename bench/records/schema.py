@@ -147,6 +147,10 @@ class RunRecord:
     drawn_from: str | None = None
     files: dict[str, str] = field(default_factory=dict)
 
+    def notes_on(self, metric: str) -> tuple[str, ...]:
+        """What the notes say of one metric: of how many images and which crop one value per set is, for instance."""
+        return tuple(note.partition(": ")[2] for note in self.notes if note.startswith(f"{metric}: "))
+
 
 def run_fingerprint(
     *,

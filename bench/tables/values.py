@@ -146,8 +146,9 @@ def _value(cell: Cell, metric: str, numbers: Sequence[Reported], reads: Mapping[
     remark, trial = cell.reason, cell.entry is not None and is_trial(cell.entry)
     if cell.entry is not None:
         missing = result.missing if result is not None else f"{metric} is not in the record"
-        notes = [*(_MARKS[mark] for mark in cell.entry.record.marks), *([test_set.note] if test_set.note else [])]
-        remark = missing or BETWEEN_REASONS.join(notes)
+        record = cell.entry.record
+        notes = [*(_MARKS[mark] for mark in record.marks), *([test_set.note] if test_set.note else [])]
+        remark = missing or BETWEEN_REASONS.join([*notes, *(f"{metric}: {note}" for note in record.notes_on(metric))])
     place = (test_set.printed, test_set.scale, method.printed, method.variant)
     return Value(*place, metric, result, printed, cell.state, remark, trial, bool(test_set.note))
 

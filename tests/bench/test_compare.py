@@ -140,6 +140,19 @@ def test_missing_and_set_level_metrics_are_listed(make_record: MakeRecord) -> No
     assert nrqm.remark == "A: unavailable: nrqm.bin; B: unavailable: nrqm.bin"
 
 
+def test_one_value_per_set_says_of_which_images_it_is(make_record: MakeRecord) -> None:
+    def entry(method: str, *notes: str) -> Entry:
+        fid = MetricResult(30.0, 2, None, None, False, "torch-fidelity")
+        rows = [ImageRow("x", {}), ImageRow("y", {})]
+        return Entry(make_record(method=method, metrics={"fid_clean": fid}, notes=("x: grey to RGB", *notes)), rows)
+
+    two, one = "n=2, images full, border 0", "n=1, images full, border 0"
+    [fid] = compare(entry("a", f"fid_clean: {two}"), entry("b", f"fid_clean: {two}")).metrics
+    assert fid.remark == f"one value per set: no paired test; {two}"
+    [fid] = compare(entry("a", f"fid_clean: {two}"), entry("b", f"fid_clean: {one}")).metrics
+    assert fid.remark == f"one value per set: no paired test; A: {two}; B: {one}"
+
+
 def test_images_and_metrics_that_only_one_has(make_entry: MakeEntry) -> None:
     one = make_entry({"psnr_y219": shifted(0.5), "ssim_y219": shifted(0)}, method="a")
     two = make_entry({"psnr_y219": shifted(0, 2)}, method="b")

@@ -241,6 +241,19 @@ def test_a_trial_on_random_weights_fills_a_cell_with_a_stamp_until_there_is_bett
     assert [cell.entry for cell in planned(spec, tmp_path, [trial, real]).cells if cell.entry] == [real]
 
 
+def test_what_a_record_notes_of_a_metric_stands_below_the_table(
+    spec: TableSpec, tmp_path: Path, cell_entry: MakeEntry
+) -> None:
+    """FID says nothing without the number of images and their crop."""
+    notes = ("psnr_y219: n=2, images full, border 0", "ssim_y219: another metric's", "im0: grey to RGB")
+    plan = planned(spec, tmp_path, [cell_entry(notes=notes)])
+    values = table_values(plan, [], {}, {})
+    [value] = [v for v in values if v.measured is not None and v.metric == "psnr_y219"]
+    assert value.remark == "psnr_y219: n=2, images full, border 0"
+    for shown in (to_text(plan, values), to_markdown(plan, values), to_latex(plan, values), to_csv(plan, values)):
+        assert "n=2, images full, border 0" in shown
+
+
 def test_a_run_with_other_weights_is_not_taken_for_the_cell(tmp_path: Path, cell_entry: MakeEntry) -> None:
     from srbench.weight_files import find
 
