@@ -11,7 +11,7 @@ from typing import Literal
 
 from srbench import weight_files
 from srbench.catalog import find_config
-from srbench.errors import InputError, MetricUnavailable
+from srbench.errors import UNAVAILABLE, InputError, MetricUnavailable
 from srbench.leaderboard import Entry
 from srbench.metrics import find
 from srbench.naming import unknown_name
@@ -165,9 +165,15 @@ def _can_be_filled(entry: Entry) -> bool:
     """Whether a metric that was unavailable then has all its weights by now; its cached scores make the rest cheap."""
     for metric, result in entry.record.metrics.items():
         weights = find(metric).weights
-        if (result.missing or "").startswith("unavailable") and weights and all(map(weight_files.locate, weights)):
+        if (result.missing or "").startswith(UNAVAILABLE) and weights and all(map(_is_right, weights)):
             return True
     return False
+
+
+def _is_right(name: str) -> bool:
+    """Whether a file of the catalogue is here, and not another one of its name."""
+    path = weight_files.locate(name)
+    return path is not None and weight_files.fault(weight_files.find(name), path) is None
 
 
 def _arguments(spec: TableSpec, method: MethodSpec, test_set: SetSpec, terms: Terms, locate: Locate) -> tuple[str, ...]:

@@ -286,7 +286,10 @@ def test_a_metric_whose_weights_have_come_since_is_measured_again(
     entry = Entry(record, entry.rows)
     monkeypatch.setattr("srbench.weight_files.locate", lambda name: None)
     assert planned(spec, tmp_path, [entry]).cells[0].state == "recorded"
+    (tmp_path / "alexnet").write_bytes(b"another file")
     monkeypatch.setattr("srbench.weight_files.locate", lambda name: tmp_path / name)
+    assert planned(spec, tmp_path, [entry]).cells[0].state == "recorded"
+    monkeypatch.setattr("srbench.weight_files.fault", lambda weight, path: None)
     again = planned(spec, tmp_path, [entry]).cells[0]
     assert (again.state, again.entry) == ("to run", entry)
 
