@@ -142,6 +142,21 @@ def test_every_number_stands_in_the_paper(paper: str, shared: Path) -> None:
         assert not number.value or re.search(rf"(?<![\d.]){re.escape(number.value)}(?![\d]|\.\d)", text), number
 
 
+@pytest.mark.parametrize("paper", COUNTS)
+def test_every_line_of_every_table_stands_in_the_paper_in_its_order(paper: str, shared: Path) -> None:
+    """No number is wrong, left out, or in another column: a line's numbers follow each other with no digit between."""
+    text = (shared / "papers" / f"{paper}.txt").read_text(encoding="utf-8")
+    lines: dict[tuple[str, int], list[str]] = {}
+    for number in load_published([paper], FOLDER):
+        slip = re.search(r"printed as '([0-9]+/[0-9]+)'", number.note)
+        if number.row is not None and (slip or number.value):
+            lines.setdefault((number.table, number.row), []).append(slip.group(1) if slip else number.value)
+    assert len(lines) == {"dacesr": 30, "deedsr": 53, "cassr": 28, "hraware": 25}[paper]
+    for place, values in lines.items():
+        line = r"[^0-9\n]{1,12}".join(map(re.escape, values))
+        assert re.search(rf"(?<![0-9.]){line}(?![0-9.]*[0-9])", text), (place, values)
+
+
 def test_a_whole_line_of_a_table_in_printed_order() -> None:
     """Columns cannot have slipped: CasSR's last line and DACESR's first, as typed from the texts."""
     niqe = [n.value for n in ALL if (n.paper, n.table, n.row) == ("cassr", "1", 21)]
