@@ -144,16 +144,10 @@ def _can_score(scorer: Scorer, has_gt: bool, strict: bool) -> None:
     """Refuse before the first image is read, not after the last."""
     if strict:
         scorer.need_all("fetch what is missing, or leave --strict out")
-    able = [m for name, m in scorer.metrics.items() if name not in scorer.missing]
-    if not able:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in scorer.missing.items())
-        raise InputError(
-            f"no metric of the protocol can be computed here ({reasons})",
-            where=scorer.protocol.name,
-            remedy="see srbench weights list and srbench doctor",
-        )
-    if not scorer.expected(has_gt=has_gt):
-        raise InputError("every metric needs a reference", where=scorer.protocol.name, remedy="add --ref GT_DIR")
+    able = len(scorer.missing) < len(scorer.metrics)  # else the table says why of each, as for one of several
+    if able and not scorer.expected(has_gt=has_gt):
+        what = "every metric" + (" that can be computed here" if scorer.missing else "") + " needs a reference"
+        raise InputError(what, where=scorer.protocol.name, remedy="add --ref GT_DIR")
 
 
 def _counter(sr_dir: str) -> Callable[[ImageRow], None]:

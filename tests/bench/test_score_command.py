@@ -193,6 +193,25 @@ def test_every_metric_has_a_line_with_its_value_or_the_reason(
         run([sr, "--ref", gt, "--metrics", "psnr_rgb", "lpips_alex", "--strict"])
 
 
+def test_a_protocol_of_which_nothing_can_be_computed_is_told_and_recorded(
+    pair: tuple[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for variable in ("SRBENCH_WEIGHTS", "TORCH_HOME", "HF_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / "none"))
+    sr, gt = pair
+    arguments = [sr, "--ref", gt, "--metrics", "lpips_alex", "dists"]
+    assert run([*arguments, "--out", str(tmp_path / "out"), *RECORD]) == 0
+    out = capsys.readouterr().out
+    assert "2 of 2 metrics are missing: lpips_alex, dists; srbench weights fetch alexnet vgg16" in out
+    [(_, record)] = find_records([tmp_path / "out"])
+    assert record.metrics["dists"].mean is None
+    assert (record.metrics["dists"].missing or "").startswith("unavailable: vgg16")
+    with pytest.raises(InputError, match="2 of 2 metrics cannot be computed here"):
+        run([*arguments, "--strict"])
+    with pytest.raises(InputError, match="every metric that can be computed here needs a reference"):
+        run([sr, "--metrics", "psnr_rgb", "musiq"])
+
+
 def test_a_killed_run_loses_the_batch_in_flight_alone(
     pair: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
