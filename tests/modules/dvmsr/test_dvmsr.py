@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from srbench.describe_command import describe
 from srbench.errors import InputError
 from srbench.images import luma_y219
 from srbench.modules import DVMSR
@@ -242,6 +243,24 @@ def test_published_psnr_on_set5_within_two_seconds(published: DVMSR, shared: Pat
 
 def test_published_psnr_on_set14(published: DVMSR, shared: Path) -> None:
     assert _psnr(published, shared / "data/Set14")[0] == pytest.approx(28.609, abs=0.001)
+
+
+def test_multiply_adds_of_dacesrs_table_2_and_what_they_are_made_of() -> None:
+    """266.04 G: 152.80 G of convolutions, 113.25 G of the mixers' projections and causal convolutions."""
+    total = describe(["methods/dvmsr/fit.yaml"], ["--model.init_args.preset", "d180"], (256, 256))["macs_g"]
+    net = DVMSR(preset="d180").net.to("meta").eval()
+    convolutions: list[int] = []
+
+    def count(layer: nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        convolutions.append(output.numel() * layer.weight[0].numel())
+
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(count)
+    net(torch.empty(1, 3, 256, 256, device="meta"))
+    assert total == pytest.approx(266.04, abs=0.005)
+    assert sum(convolutions) / 1e9 == pytest.approx(152.80, abs=0.005)
+    assert total - sum(convolutions) / 1e9 == pytest.approx(113.25, abs=0.005)
 
 
 def test_the_count_of_the_ntire_log_follows_from_what_its_counter_sees() -> None:

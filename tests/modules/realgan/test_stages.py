@@ -174,6 +174,17 @@ def test_the_losses_of_a_gan_step_leave_the_other_network_alone() -> None:
     assert all(p.grad is None for p in module.net.parameters())
 
 
+def test_the_generators_turn_costs_no_gradients_of_the_discriminator() -> None:
+    seen = []
+
+    class Watching(GANSR):
+        def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+            seen.append([any(p.grad is not None for p in net.parameters()) for net in (self.net, self.discriminator)])
+
+    _fit(Watching(_net(), UNetDiscriminator(4), perceptual_weight=0.0), 1)
+    assert seen == [[True, False], [True, True]]
+
+
 def test_sharpened_targets_go_to_the_losses_that_ask() -> None:
     module = _gansr(sharpen=["pix", "percep"])
     gt = torch.rand(2, 3, 64, 64).round() * 0.5 + 0.25
