@@ -54,7 +54,8 @@ class AdversarialSR(SRModule):
         sharpen: losses whose gt is sharpened by unsharp masking (Real-ESRGAN: ``pix`` and ``percep``). Upstream
             sharpens the crop that the patch is cut out of, so the patch's outer 25 pixels differ slightly.
         gradient_clip_val: largest norm of each network's gradient; None does not clip.
-        discriminator_weights: checkpoint that the discriminator starts from, published or ours.
+        discriminator_weights: checkpoint that the discriminator starts from, published or ours; of a run under a moving
+            average it takes the average, as ``weights`` does.
         previous: config of the stage whose network this one starts from; ``fit`` refuses to start without ``weights``.
             None allows random weights.
         allow_random_backbones: let a random VGG19 stand in where its weights are absent; see
