@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
@@ -185,10 +186,10 @@ class Conditioned(SRModule):
         return gathered if gathered.dim() > own.dim() else gathered[None]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Lightning's hook: the queue goes on with what it held."""
+        """Lightning's hook: the queue of a training run goes on with what it held."""
         super().on_load_checkpoint(checkpoint)
         held = checkpoint.get(QUEUE_KEY)
-        if self.queue is None or held is None:
+        if self.queue is None or held is None or self.trainer.state.fn != TrainerFn.FITTING:
             return
         if len(held["lq"]) == self.trainer.world_size:
             self.queue.lq, self.queue.gt = (held[k][self.global_rank].clone() for k in ("lq", "gt"))

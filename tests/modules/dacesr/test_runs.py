@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,14 @@ def test_a_resumed_official_run_equals_one_that_never_stopped(fit: Run) -> None:
     }
     assert len(straight["optimizer_states"]) == len(straight["lr_schedulers"]) == 2
     assert differing(straight, broken, *KEPT) == []
+    alone = {key: pairs[:, :2].repeat(2, 1, 1, 1, 1) for key, pairs in straight["pair_queue"].items()}
+    torch.save({**straight, "pair_queue": alone}, "two.ckpt")  # as two processes would leave it
+    with pytest.warns(UserWarning, match="the queue starts empty: the checkpoint is of another number of processes"):
+        fit(GAN, "broken", 6, *more, "--ckpt_path", "two.ckpt")
+    test = ["test", "--ckpt_path", "two.ckpt", "--data", "ImagePairs", "--data.test_gt", "test"]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="the queue")
+        assert main([*test, *CPU, "--benchmark.out", "rec"]) == 0
 
 
 # ------------------------------------------------------------------------------------------------------- two processes
