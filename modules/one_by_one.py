@@ -49,4 +49,5 @@ class OneByOneSR(SRModule):
     def shown(self, steps: Sequence[Step], name: str) -> Iterator[Step]:
         """Goes through ``steps`` and shows on the terminal how far image ``name`` is."""
         hidden = self.global_rank != 0 or getattr(self._trainer, "progress_bar_callback", None) is None
-        yield from tqdm(steps, desc=name, leave=False, disable=hidden)
+        # None shows the bar on a terminal alone: in a log every step would be a line.
+        yield from tqdm(steps, desc=name, leave=False, disable=hidden or None)

@@ -86,7 +86,10 @@ def caption(group: Group) -> str:
     if group.metric is None:
         return "Not ranked: the protocol does not measure the metric that was asked for."
     direction = "higher" if group.higher_is_better else "lower"
-    text = f"Ranked by {group.metric} ({direction} is better), with the 95 % interval of the mean."
+    how = f"by {group.metric} ({direction} is better), with the 95 % interval of the mean"
+    if all(row.rank is None for row in group.rows):
+        return f"No row is ranked {how}; the remarks say why."
+    text = f"Ranked {how}."
     if any(row.tie_group for row in group.rows):
         return text + " Rows of one tie group cannot be told from its best at 95 % (paired bootstrap over images)."
     return text + " Too few images for tie groups."

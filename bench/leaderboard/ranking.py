@@ -231,10 +231,7 @@ def _remarks(groups: Sequence[Group], rank_by: str | None) -> Iterable[str]:
                 f"{group.title}: not ranked, because its protocol does not measure {rank_by}; "
                 "rows of different protocols are never ranked together."
             )
-            continue
-        for label, row in zip(group.labels, group.rows, strict=True):
-            if row.unranked and not row.unranked.endswith("is missing"):
-                yield f"{group.title}: {label} is not ranked, because {row.unranked}."
+    yield from _unranked_rows(groups)
     if rank_by is not None:
         yield from _ranked_apart(groups)
     yield from _missing_values(groups)
@@ -243,6 +240,17 @@ def _remarks(groups: Sequence[Group], rank_by: str | None) -> Iterable[str]:
         yield f"{test_set}: these rows were measured on different files; each version (#...) is ranked apart."
     if any("#" in group.protocol for group in groups):
         yield "A protocol's name stands for two different rules (#...); they are ranked apart."
+
+
+def _unranked_rows(groups: Sequence[Group]) -> Iterable[str]:
+    """Why rows have no rank: a method and a reason once, with every group where it is so."""
+    places: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for group in groups:
+        for label, row in zip(group.labels, group.rows, strict=True):
+            if group.metric is not None and row.unranked and not row.unranked.endswith("is missing"):
+                places[label, row.unranked].append(group.title)
+    for (label, why), titles in places.items():
+        yield f"{'; '.join(titles)}: {label} is not ranked, because {why}."
 
 
 def _ranked_apart(groups: Sequence[Group]) -> Iterable[str]:

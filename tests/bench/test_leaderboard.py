@@ -108,6 +108,22 @@ def test_lower_is_better_where_the_metric_says_so(make_entry: MakeEntry) -> None
     assert [row["method"] for row in read(to_csv(build_leaderboard(entries)))] == ["b", "a"]
 
 
+def test_a_reason_for_no_rank_is_told_once_with_all_its_places(make_entry: MakeEntry) -> None:
+    entries = [
+        make_entry({"psnr_y219": [50.0 + i] * 12}, method="trial", test_set=name, marks=("random_backbones",))
+        for i, name in enumerate(("Set5", "Set14"))
+    ]
+    board = build_leaderboard(entries)
+    told = [remark for remark in board.remarks if "is not ranked" in remark]
+    assert told == [
+        "Set5 ×4, y219_crop4; Set14 ×4, y219_crop4: trial [random backbones] is not ranked, because part of it ran on "
+        "random weights."
+    ]
+    text = to_markdown(board)
+    assert "No row is ranked by psnr_y219" in text
+    assert "Too few images" not in text, "there are twelve"
+
+
 def test_rows_that_may_not_be_ranked_stand_last_without_a_rank(make_entry: MakeEntry) -> None:
     entry = make_entry({"psnr_y219": [30.0, 31.0]}, method="plain")
     oracle = make_entry({"psnr_y219": [60.0, 61.0]}, method="cheat", marks=("oracle",))
