@@ -40,6 +40,8 @@ def check_keys(invocation: Invocation) -> None:
             _check_arguments(_parameters(_SECTIONS[key]), value, key)
     classes = _given_classes(invocation)
     for room in _ROOMS:
+        if room in classes:
+            class_arguments(classes[room])  # one that cannot be imported is refused here, in our words
         value = invocation.stack.get(room)
         if isinstance(value, Mapping):
             _check_section(value, classes.get(room), room)
@@ -127,7 +129,7 @@ def _check_path(
         return
     known = class_arguments(class_path)
     key = inner[0].rstrip("+")
-    _known(key, {*known, *_ENTRIES}, flag)
+    _known(key, known if path[0] == "init_args" else {*known, *_ENTRIES}, flag)
     if key in known:
         _check_nested(f"{prefix}.{key}", known[key], inner[1:], flag, classes)
 
@@ -292,7 +294,9 @@ def _imported(path: str, where: str) -> Any:
         held = importlib.import_module(module)
     except (ImportError, ValueError) as error:
         raise InputError(
-            f"the class cannot be imported ({error})", where=path, remedy="check its path; see srbench list modules"
+            f"the class cannot be imported ({error})",
+            where=path,
+            remedy="check its path, or put your class' folder on the PYTHONPATH; see srbench list modules",
         ) from error
     if hasattr(held, name):
         return getattr(held, name)

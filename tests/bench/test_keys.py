@@ -78,3 +78,23 @@ def test_both_classes_are_required() -> None:
     with pytest.raises(InputError, match="no data class is given"):
         require(Invocation("fit", {"data": {"init_args": {}}}, ["--model", "x"]))
     require(Invocation("describe", {}, ["--model", "x"]), ["model"])
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("nowhere_at_all.Net", r"nowhere_at_all\.Net: the class cannot be imported .*PYTHONPATH"),
+        ("json.JSONDecoderr", "did you mean 'json.JSONDecoder'"),
+    ],
+)
+def test_a_class_of_ones_own_that_is_not_there(model: str, says: str) -> None:
+    with pytest.raises(InputError, match=says) as caught:
+        check({}, "--model", model)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_valid_among_the_arguments_are_the_arguments() -> None:
+    with pytest.raises(InputError, match="unknown key 'qqqq'; valid: ") as caught:
+        check({}, "--model", EDSR, "--model.init_args.qqqq", "1")
+    assert "class_path" not in str(caught.value)
+    assert "preset" in str(caught.value)

@@ -120,7 +120,7 @@ def test_a_reason_for_no_rank_is_told_once_with_all_its_places(make_entry: MakeE
         "random weights."
     ]
     text = to_markdown(board)
-    assert "No row is ranked by psnr_y219" in text
+    assert r"No row is ranked by psnr\_y219" in text
     assert "Too few images" not in text, "there are twelve"
 
 
