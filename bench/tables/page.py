@@ -24,7 +24,8 @@ _PAGE = Template("""<!doctype html>
 <style>$style</style>
 </head>
 <body>
-<header><h1>$name</h1><p class="lede">$title. Protocol $protocol. $legend</p></header>
+<header><h1>$name</h1><p class="lede">$title. Protocol $protocol.</p>
+<p class="lede">Columns: $legend</p></header>
 <main>
 $tables
 $remarks
@@ -52,12 +53,18 @@ def to_html(plan: Plan, values: Sequence[Value]) -> str:
 
 
 def _section(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    heads = "".join(f"<th>{_safe(name)}</th>" for name in head)
-    body = "".join("<tr>" + "".join(f"<td>{_safe(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    heads = "".join(f"<th{_words(i)}><span>{_safe(name)}</span></th>" for i, name in enumerate(head))
+    lines = ("".join(f"<td{_words(i)}>{_safe(cell)}</td>" for i, cell in enumerate(row)) for row in rows)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
     return (
         f'<section><h2>{_safe(title)}</h2><div class="scroll"><table><thead><tr>{heads}</tr></thead>'
         f"<tbody>{body}</tbody></table></div></section>"
     )
+
+
+def _words(column: int) -> str:
+    """The first column, the methods' names, stands on the left."""
+    return ' class="words method"' if column == 0 else ""
 
 
 def _safe(text: str) -> str:

@@ -650,6 +650,7 @@ def test_latex_and_page_show_the_same_numbers(spec: TableSpec, tmp_path: Path, c
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 3
     assert "% Theirs +More: Theirs is not in srbench yet" in latex
     assert "<td>30.00 [29.00, 31.00]</td>" in page
+    assert page.count('<td class="words method">') == page.count("<tr><td"), "the methods' names stand on the left"
     assert "http" not in page.replace("http-equiv", "")
 
 
