@@ -21,7 +21,7 @@ _OUTLINES = (
     "M0 1.2L1.1 -.8H-1.1Z",  # triangle upside down
     "M-1.2 -.4H-.4V-1.2H.4V-.4H1.2V.4H.4V1.2H-.4V.4H-1.2Z",  # plus
 )
-_SAMPLE, _LETTER = 26, 7.2
+_SAMPLE, _DOT, _LETTER = 26, 8, 7.2
 
 
 def stroke(number: int) -> str:
@@ -67,16 +67,17 @@ def legend(
         SVG, and its number of lines.
     """
     parts, x, rows = [], left, 1
+    sample = _SAMPLE if lines else _DOT
     for number, label in enumerate(labels):
-        wide = _SAMPLE + 6 + _LETTER * len(label)
+        wide = sample + 6 + _LETTER * len(label)
         if x > left and x + wide > right:
             x, rows = left, rows + 1
         y = top + ROW * (rows - 1)
         if lines:
-            parts.append(f'<path d="M{x:g} {y:g}H{x + _SAMPLE:g}" {stroke(number)}/>')
+            parts.append(f'<path d="M{x:g} {y:g}H{x + sample:g}" {stroke(number)}/>')
         if marks:
-            parts.append(mark(number, x + _SAMPLE / 2, y))
-        parts.append(f'<text x="{x + _SAMPLE + 6:g}" y="{y + 4:g}" font-size="12">{escape(label)}</text>')
+            parts.append(mark(number, x + sample / 2, y))
+        parts.append(f'<text x="{x + sample + 6:g}" y="{y + 4:g}" font-size="12">{escape(label)}</text>')
         x += wide + 16
     return "".join(parts), rows
 

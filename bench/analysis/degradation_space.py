@@ -39,7 +39,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--key", default="level", help="the argument of it that differs between groups (%(default)s)")
     parser.add_argument(
-        "--values", nargs="+", metavar="VALUE", default=["light", "medium", "heavy"], help="its values (%(default)s)"
+        "--values",
+        nargs="+",
+        metavar="VALUE",
+        default=["light", "medium", "heavy"],
+        help="its values (light medium heavy)",
     )
     parser.add_argument("--part", metavar="NAME", help="the submodule that is the encoder, e.g. net")
     parser.add_argument("--layer", metavar="NAME", help="or the layer whose output counts while an image is restored")
