@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +11,22 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from srbench.contracts import Batch, SetInfo
+from srbench.cost import device_name, run_cost
 from srbench.datamodule import SRDataModule
-from srbench.environment import environment, peak_memory_mb
+from srbench.environment import environment
 from srbench.errors import InputError
-from srbench.evaluation import Evaluation, Subject, config_hash
-from srbench.identity import configuration
-from srbench.images import file_sha256, to_uint8, write_png
+from srbench.evaluation import Evaluation
+from srbench.identity import identify
+from srbench.images import to_uint8, write_png
 from srbench.module import SRModule
 from srbench.naming import safe_name
 from srbench.predicted import image_path, made_earlier, note_maker
 from srbench.protocol import load_protocol
-from srbench.records import Cost, ImageRow, MetricResult, RunRecord
+from srbench.records import Cost, ImageRow, RunRecord
 from srbench.restorations import Waiting, restorations, rows_of
-from srbench.sampling import run_seed
 from srbench.score_cache import open_cache
 from srbench.scoring import Scorer
-from srbench.summary import oddities, remarks, summarise
-from srbench.weights import checkpoint_marks, state_sha256
+from srbench.summary import oddities, remarks, summarise, summary_line
 
 
 class Benchmark(Callback):
@@ -124,7 +124,7 @@ class Benchmark(Callback):
         module, data = _ours(trainer, pl_module)
         module.prepare()
         untrained = _untrained(trainer, module) and self.checkpoint is None
-        subject = self._subject(module, untrained=untrained)
+        subject = identify(module, method=self.method, checkpoint=self.checkpoint, untrained=untrained)
         if "random_backbones" in subject.marks and trainer.is_global_zero:
             why = "runs on random weights" if untrained else "learned from or runs on a random network"
             print(f"{subject.method} {why}: its rows are marked and never ranked")
@@ -195,46 +195,57 @@ class Benchmark(Callback):
         """Gathers the rows of all processes; the first writes the records."""
         if stage not in ("test", "predict"):
             return
-        _, data = _ours(trainer, pl_module)
+        module, data = _ours(trainer, pl_module)
         if stage == "predict":
             if trainer.is_global_zero:
                 print("\n".join(f"images: {self._root(trainer) / _set_folder(s.info)}" for s in data.test_sets))
             return
-        cost: Cost | None = None
+        device = trainer.strategy.root_device
+        cost = functools.cache(functools.partial(run_cost, module, device, shared=self.scorer.networks))
         for evaluation, earlier, test_set in zip(self._evaluations, self._earlier, data.test_sets, strict=True):
             evaluation.close()
             rows = dict(earlier)
             for part in _gather(trainer, evaluation.rows):
                 rows.update(part)
-            if not trainer.is_global_zero:
-                continue
-            left = evaluation.missing(rows, test_set.names)
-            if left:
-                print(
-                    f"{evaluation.info.name}: {len(rows)} of {evaluation.info.count} images scored; "
-                    "run the same command again for the rest"
-                )
-                continue
-            done = evaluation.finished()
-            if done is None or evaluation.force or len(earlier) < len(rows):
-                cost = cost or self._cost(trainer, pl_module)
-                done = evaluation.record(rows, cost, _environment(trainer))
-                evaluation.write(done, rows)
-            self.records.append(done)
-            _log_record(trainer, done)
-            self._tell_missing(trainer)
-            said = [
-                summary_line(done, self._told.values()),
-                *remarks(done.metrics, self.scorer),
-                *oddities(rows.values()),
-            ]
-            print("\n".join(said))
+            if trainer.is_global_zero and self._is_whole(evaluation, rows, test_set.names):
+                self._conclude(trainer, evaluation, rows, cost, new=len(earlier) < len(rows))
         if trainer.is_global_zero and self.records:
             if self.scorer.recalled:
                 print(f"{self.scorer.computed} scores computed, {self.scorer.recalled} remembered")
             if missing := self.scorer.summary():
                 print(missing)
         trainer.strategy.barrier("benchmark")
+
+    def _is_whole(self, evaluation: Evaluation, rows: Mapping[str, ImageRow], names: Iterable[str]) -> bool:
+        left = evaluation.missing(rows, names)
+        if left:
+            print(
+                f"{evaluation.info.name}: {len(rows)} of {evaluation.info.count} images scored; "
+                "run the same command again for the rest"
+            )
+        return not left
+
+    def _conclude(
+        self,
+        trainer: Trainer,
+        evaluation: Evaluation,
+        rows: Mapping[str, ImageRow],
+        cost: Callable[[], Cost],
+        *,
+        new: bool,
+    ) -> None:
+        """Writes the record, unless there is one and no row is ``new``, logs it and says what it says."""
+        done = evaluation.finished()
+        if done is None or evaluation.force or new:
+            device = device_name(trainer.strategy.root_device)
+            where = environment(threads=torch.get_num_threads(), processes=trainer.world_size, device=device)
+            done = evaluation.record(rows, cost(), where)
+            evaluation.write(done, rows)
+        self.records.append(done)
+        _log_record(trainer, done)
+        self._tell_missing(trainer)
+        said = [summary_line(done, self._told.values()), *remarks(done.metrics, self.scorer), *oddities(rows.values())]
+        print("\n".join(said))
 
     # ---------------------------------------------------------------------------------------------------- validation
 
@@ -305,31 +316,6 @@ class Benchmark(Callback):
             for metric, reason in new.items():
                 print(f"{metric}: {reason}")
 
-    def _subject(self, module: SRModule, *, untrained: bool) -> Subject:
-        config = {**configuration(module), "scale": module.scale, "tile": module.tile}
-        # Lightning restores the checkpoint over the module's weights, but tells no callback which file it is.
-        weights = module.weights_sha256 if self.checkpoint is None else file_sha256(self.checkpoint)
-        if weights is None and any(True for _ in module.parameters()):
-            config["state"] = state_sha256(module)  # no file says which weights these are
-        if outside := set(module.files.values()) - {weights}:
-            config["files"] = sorted(outside)
-        drawn_from = config_hash(config) if module.stochastic else None
-        if module.stochastic:
-            config |= {"seed": run_seed(), "repeat": module.repeat}
-        learned = () if self.checkpoint is None else checkpoint_marks(self.checkpoint)
-        marks = tuple(dict.fromkeys([*module.marks, *learned, *(["random_backbones"] if untrained else [])]))
-        return Subject(
-            method=self.method or safe_name(module.method, kind="method name"),
-            class_path=f"{type(module).__module__}.{type(module).__qualname__}",
-            stage=getattr(module, "stage", None),
-            config_sha256=config_hash(config),
-            weights_sha256=weights,
-            files=dict(module.files),
-            marks=marks,
-            draw=module.repeat if module.stochastic else None,
-            drawn_from=drawn_from,
-        )
-
     def _root(self, trainer: Trainer) -> Path:
         return self.out or Path(trainer.default_root_dir)
 
@@ -346,44 +332,6 @@ class Benchmark(Callback):
         for kind in ("lq", "gt"):
             if kind in batch and not (reference / f"{file}_{kind}.png").exists():
                 write_png(reference / f"{file}_{kind}.png", to_uint8(batch[kind][i]))
-
-    def _cost(self, trainer: Trainer, pl_module: LightningModule) -> Cost:
-        module = pl_module
-        assert isinstance(module, SRModule)
-        if not module.timed:
-            return Cost()
-        net = module.parts()["net"]
-        return Cost(
-            params=sum(p.numel() for p in net.parameters()),
-            macs=_macs(net),
-            # Networks of metrics live in the same process; on an accelerator the module measures around itself.
-            peak_mem_mb=module.peak_mem_mb or (None if self.scorer.networks else peak_memory_mb()),
-            device=_device_name(trainer),
-            tile=module.tile,
-            threads=torch.get_num_threads(),
-        )
-
-
-def summary_line(record: RunRecord, told: Collection[str] = ()) -> str:
-    """One record as one line: ``DVMSR on Set5 x4 (y219_crop4, n=5): psnr_y219 32.1812, ...``.
-
-    The interval stands behind a value where there is one, and the reason where there is none.
-
-    Args:
-        record: of a test run.
-        told: reasons that the reader knows already.
-    """
-    values = ", ".join(f"{name} {_shown(result, told)}" for name, result in record.metrics.items())
-    pace = f", {record.cost.ms_per_image:.1f} ms/image" if record.cost.ms_per_image is not None else ""
-    return f"{record.method} on {record.test_set} x{record.scale} ({record.protocol}, n={record.n}): {values}{pace}"
-
-
-def _shown(result: MetricResult, told: Collection[str]) -> str:
-    if result.mean is None:
-        return "missing" if result.missing in told else f"missing ({result.missing})"
-    if result.ci_low is None or result.ci_high is None:
-        return f"{result.mean:.4f}"
-    return f"{result.mean:.4f} [{result.ci_low:.4f}, {result.ci_high:.4f}]"
 
 
 def _ours(trainer: Trainer, pl_module: LightningModule) -> tuple[SRModule, SRDataModule]:
@@ -421,24 +369,6 @@ def _gather(trainer: Trainer, own: dict[str, ImageRow]) -> list[dict[str, ImageR
 
 def _set_folder(info: SetInfo) -> str:
     return f"{safe_name(info.name, kind='test set name')}_x{info.scale}"
-
-
-def _device_name(trainer: Trainer) -> str:
-    device = trainer.strategy.root_device
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _environment(trainer: Trainer) -> dict[str, str]:
-    return environment(threads=torch.get_num_threads(), processes=trainer.world_size, device=_device_name(trainer))
-
-
-def _macs(net: torch.nn.Module) -> float | None:
-    from srbench.cost import count_macs
-
-    try:
-        return float(count_macs(net, (1, 3, 256, 256)))
-    except Exception:  # a foreign network that cannot run on the meta device has no count; the record leaves it blank
-        return None
 
 
 def _log_record(trainer: Trainer, record: RunRecord) -> None:

@@ -1,4 +1,4 @@
-"""What a network costs by the papers' counting: parameters, and multiply-adds of convolutions and projections."""
+"""What a network costs by the papers' counting, parameters and multiply-adds, and what a run of it has cost."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from srbench.environment import peak_memory_mb
+from srbench.module import SRModule
+from srbench.records import Cost
 
 _aten = torch.ops.aten
 _CONVOLUTIONS = (_aten.convolution.default, _aten._convolution.default, _aten.convolution_overrideable.default)
@@ -129,3 +133,37 @@ def part_table(parts: Mapping[str, nn.Module]) -> dict[str, dict[str, int]]:
         if named or isinstance(part, nn.ModuleList):
             table[name]["count"] = len(list(part.children()))
     return table
+
+
+def run_cost(module: SRModule, device: torch.device, *, shared: bool) -> Cost:
+    """What a run of ``module`` has cost so far, its times apart; all None for one that is not ``timed``.
+
+    Args:
+        module: has restored images.
+        device: that it ran on.
+        shared: whether networks of metrics are in this process too, whose memory no CPU tells from the module's; on an
+            accelerator the module measures around itself.
+    """
+    if not module.timed:
+        return Cost()
+    net = module.parts()["net"]
+    return Cost(
+        params=sum(p.numel() for p in net.parameters()),
+        macs=_macs(net),
+        peak_mem_mb=module.peak_mem_mb or (None if shared else peak_memory_mb()),
+        device=device_name(device),
+        tile=module.tile,
+        threads=torch.get_num_threads(),
+    )
+
+
+def device_name(device: torch.device) -> str:
+    """The model name of an accelerator, else ``cpu`` or the like."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _macs(net: nn.Module) -> float | None:
+    try:
+        return float(count_macs(net, (1, 3, 256, 256)))
+    except Exception:  # a foreign network that cannot run on the meta device has no count; the record leaves it blank
+        return None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from srbench.errors import InputError
 from srbench.metrics import DerivedMetric, Metric, SetMetric, Vectors
-from srbench.records import ImageRow, MetricResult
+from srbench.records import ImageRow, MetricResult, RunRecord
 
 if TYPE_CHECKING:
     from srbench.scoring import Scorer
@@ -76,6 +76,28 @@ def oddities(rows: Collection[ImageRow]) -> tuple[str, ...]:
         f"({', '.join(images[:3])}{', ...' if len(images) > 3 else ''}), and so is the mean"
         for (what, images), concerned in metrics.items()
     )
+
+
+def summary_line(record: RunRecord, told: Collection[str] = ()) -> str:
+    """One record as one line: ``DVMSR on Set5 x4 (y219_crop4, n=5): psnr_y219 32.1812, ...``.
+
+    The interval stands behind a value where there is one, and the reason where there is none.
+
+    Args:
+        record: of a test run.
+        told: reasons that the reader knows already.
+    """
+    values = ", ".join(f"{name} {_value(result, told)}" for name, result in record.metrics.items())
+    pace = f", {record.cost.ms_per_image:.1f} ms/image" if record.cost.ms_per_image is not None else ""
+    return f"{record.method} on {record.test_set} x{record.scale} ({record.protocol}, n={record.n}): {values}{pace}"
+
+
+def _value(result: MetricResult, told: Collection[str]) -> str:
+    if result.mean is None:
+        return "missing" if result.missing in told else f"missing ({result.missing})"
+    if result.ci_low is None or result.ci_high is None:
+        return f"{result.mean:.4f}"
+    return f"{result.mean:.4f} [{result.ci_low:.4f}, {result.ci_high:.4f}]"
 
 
 def _result(metric: Metric, rows: Sequence[ImageRow], scorer: Scorer) -> MetricResult:

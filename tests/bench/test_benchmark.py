@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from srbench.benchmark import Benchmark, summary_line
+from srbench.benchmark import Benchmark
 from srbench.errors import InputError
 from srbench.protocol import load_protocol
 from srbench.records import ImageRow, MetricResult
 from srbench.restorations import Restoration, Waiting, restorations, rows_of
 from srbench.scoring import Scorer
+from srbench.summary import summary_line
 
 from .conftest import MakeRecord
 
