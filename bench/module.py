@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NotRequired, Self, TypedDict, TypeVar
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
@@ -174,6 +175,11 @@ class SRModule(LightningModule, ABC):
             self.load_upstream(self.weights)
             self.weights_sha256 = file_sha256(self.weights)
             self.stamp(*checkpoint_marks(self.weights))
+
+    @property
+    def is_fitting(self) -> bool:
+        """Whether ``srbench fit`` is at work on it."""
+        return self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING
 
     def stamp(self, *marks: str) -> None:
         """Adds to ``marks``; they go into every record, and into every checkpoint and so to whatever starts from it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, TypeGuard
 
 import torch
-from lightning.pytorch.trainer.states import TrainerFn
 
 from srbench.module import SRModule
 from srbench.modules.cassr.activation import CasSRActivation
@@ -30,12 +29,8 @@ def can_share(model: SRModule, owner: Any) -> TypeGuard[CasSRActivation]:
         and not (model._prepared or model.offload or owner.offload)
         and all(getattr(model, name) == getattr(owner, name) for name in _ALIKE)
         and model.wording.prompts.folder == owner.wording.prompts.folder
-        and model.half_format == (torch.float32 if _trains(owner) else owner.half_format)
+        and model.half_format == (torch.float32 if owner.is_fitting else owner.half_format)
     )
-
-
-def _trains(owner: SRModule) -> bool:
-    return owner._trainer is not None and owner._trainer.state.fn == TrainerFn.FITTING
 
 
 def share(model: CasSRActivation, owner: Any) -> None:

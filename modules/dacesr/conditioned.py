@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
-from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
@@ -16,6 +16,7 @@ from srbench.modules.dacesr.condition import Mode, check_mode, token_condition, 
 from srbench.modules.dacesr.encoder import ConditionEncoder, Embedding, Kind
 from srbench.modules.dacesr.queue import PairQueue
 from srbench.modules.nets.rssb import Modulation, RSSBNet, Upsampler
+from srbench.modules.stage_checkpoint import need_options
 from srbench.naming import safe_name, unknown_name
 from srbench.tiling import tiled
 
@@ -106,6 +107,7 @@ class Conditioned(SRModule):
         self.dim = size.dim
         self.condition: Mode = condition
         self.encoder = ConditionEncoder(encoder, embedding=embedding, size=encoder_size, additions=additions)
+        self.options = {"encoder": encoder, "embedding": embedding, "modulation": modulation}
         self.queue = PairQueue(official_queue) if official_queue else None
         suffix = "" if preset == "released" else f"-{preset}"
         self.name = safe_name(name or f"{self.base_name}{suffix}", kind="method name")
@@ -127,6 +129,17 @@ class Conditioned(SRModule):
         """
         super().prepare()
         self.encoder.load(self)
+
+    def load_upstream(self, path: str | Path) -> None:
+        """Loads DACESR.pth, or a checkpoint of ours of the same condition; a stage without ``previous`` takes any.
+
+        Raises:
+            InputError: see the base class, or the network was trained under another condition, which its tensors alone
+                would not show.
+        """
+        if self.previous is not None or not self.is_fitting:
+            need_options(str(path), self.options)
+        super().load_upstream(path)
 
     # -------------------------------------------------------------------------------------------------------- restoring
 
@@ -189,7 +202,7 @@ class Conditioned(SRModule):
         """Lightning's hook: the queue of a training run goes on with what it held."""
         super().on_load_checkpoint(checkpoint)
         held = checkpoint.get(QUEUE_KEY)
-        if self.queue is None or held is None or self.trainer.state.fn != TrainerFn.FITTING:
+        if self.queue is None or held is None or not self.is_fitting:
             return
         if len(held["lq"]) == self.trainer.world_size:
             self.queue.lq, self.queue.gt = (held[k][self.global_rank].clone() for k in ("lq", "gt"))

@@ -111,6 +111,30 @@ def test_an_encoder_that_is_random_at_test_time_marks_the_row(fit: Run) -> None:
     assert record.marks == ("random_backbones",)
 
 
+def test_a_network_of_another_condition_is_refused_but_to_start_from_it_at_will(
+    fit: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(PIXEL, "two", 1, "--model.init_args.modulation", "scale")
+    given = ["--model.init_args.weights", "two/checkpoints/last.ckpt"]
+    told = "it was trained with modulation scale, and here modulation is both"
+    assert told in fit(GAN, "three", 1, *given, status=2)
+    test = [
+        "test",
+        "--config",
+        "methods/dacesr/test.yaml",
+        *SMALL,
+        *THIN,
+        "--data",
+        "ImagePairs",
+        "--data.test_gt",
+        "test",
+    ]
+    assert main([*test, *CPU, *given]) == 2
+    assert told in capsys.readouterr().err
+    fit(GAN, "three", 1, *given, "--model.init_args.modulation", "scale")
+    fit(GAN, "other", 1, *given, "--model.init_args.previous", "null")
+
+
 def test_stage_1s_additions_condition_the_network(tmp_path: Path) -> None:
     net = attach_low_rank(make_tagger(tagger_preset("small"), None))
     torch.manual_seed(1)
