@@ -313,7 +313,9 @@ def test_an_image_that_breaks_in_the_middle_is_named_and_the_rest_is_kept(
 @pytest.mark.slow
 def test_an_interrupt_ends_everyone_in_one_line(photographs: Photographs, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    code = "import sys; from srbench.cli import main; sys.exit(main(['data', 'make', *sys.argv[1:]]))"
+    # Whoever runs the tests in the background has SIGINT ignored, which the process would inherit.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code = heard + "import sys; from srbench.cli import main; sys.exit(main(['data', 'make', *sys.argv[1:]]))"
     given = ["div2k_levels", "--hr", str(photographs(40, 300, 300)), "--out", str(out), "--workers", "2"]
     command = [sys.executable, "-c", code, *given]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
