@@ -233,6 +233,25 @@ class SRModule(LightningModule, ABC):
             self.rests_on(name, sha256=weight_files.digest(path))
         return path
 
+    def stay_random(self, preset: str, *, published: str) -> None:
+        """Lets a preset that nobody has published weights of stay random, where random networks may stand in.
+
+        Args:
+            preset: its name.
+            published: one that there are weights of.
+
+        Raises:
+            InputError: they may not.
+        """
+        if not self.allow_random_backbones:
+            raise InputError(
+                f"nobody has published weights for the preset {preset}",
+                where="preset",
+                remedy=f"use {published}, or set --model.init_args.allow_random_backbones true for a trial",
+            )
+        self.stamp("random_backbones")
+        rank_zero_warn(f"the preset {preset} has random weights, and everything made so is marked")
+
     def setup(self, stage: str) -> None:
         """Lightning's hook: weights are there before any checkpoint is restored over them."""
         if stage == "fit" and self.weights is not None and not Path(self.weights).is_file():

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from srbench.contracts import Batch, OptimizerFactory, SchedulerFactory
 from srbench.errors import InputError
-from srbench.module import SRModule
 from srbench.modules.losses.reconstruction import Reconstruction, ReconstructionLoss
 from srbench.modules.nets.lr_reconstruction import LRReconstruction
 from srbench.modules.pixel import one_optimizer
+from srbench.modules.without_sr import WithoutSR
 from srbench.sampling import image_seed, run_seed
 
 
-class ReconstructionStage(SRModule):
+class ReconstructionStage(WithoutSR):
     """Trains the reconstruction of lq from gt and lq's own degradation by L_rec; a method gives the network.
 
     Every random number of a step (R's noise, the controller's n) is drawn from a generator that the run's seed, the
@@ -36,8 +36,6 @@ class ReconstructionStage(SRModule):
             :meth:`~srbench.module.SRModule.backbone`.
         kwargs: see :class:`~srbench.module.SRModule`.
     """
-
-    remedy = "give its checkpoint to the next stage and test that; validate this one by srbench validate"
 
     def __init__(
         self,
@@ -58,14 +56,6 @@ class ReconstructionStage(SRModule):
         self.scheduler_factory = scheduler
         self.allow_random_backbones = allow_random_backbones
         self._backed = False
-
-    def upscale(self, lq: Tensor) -> Tensor:
-        """There is none.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError("this stage makes no sr", where=type(self).__name__, remedy=self.remedy)
 
     def parts(self) -> dict[str, nn.Module]:
         """The parts of the network."""

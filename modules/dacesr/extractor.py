@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
 
-from srbench.errors import InputError
 from srbench.images import file_sha256
 from srbench.module import SRModule
 from srbench.modules.nets.ram import (
@@ -38,7 +36,7 @@ def base_tagger(owner: SRModule, preset: str, *, drop_path: float = 0.1, tags: b
     """
     sizes = tagger_preset(preset)
     if not sizes.published:
-        _allow_random(owner, preset)
+        owner.stay_random(preset, published="swin_large")
         return make_tagger(sizes, None, drop_path=drop_path)
     path = owner.backbone(RAM)
     limits = owner.backbone(THRESHOLDS) if tags else None
@@ -84,17 +82,6 @@ def _dape(owner: SRModule, net: RAMTagger) -> str | None:
         return None
     path = owner.backbone(DAPE)
     return None if path is None else str(path)
-
-
-def _allow_random(owner: SRModule, preset: str) -> None:
-    if not owner.allow_random_backbones:
-        raise InputError(
-            f"nobody has published weights for the preset {preset}",
-            where="preset",
-            remedy="use swin_large, or set --model.init_args.allow_random_backbones true for a trial",
-        )
-    owner.stamp("random_backbones")
-    rank_zero_warn(f"the preset {preset} has random weights, and everything made so is marked")
 
 
 def meta_tagger(preset: str, *, low_rank: bool, drop_path: float = 0.1) -> RAMTagger:

@@ -14,18 +14,18 @@ from torch import Tensor, nn
 
 from srbench.contracts import Batch, OptimizerFactory, SchedulerFactory
 from srbench.errors import InputError
-from srbench.module import SRModule
 from srbench.modules.dacesr.extractor import add, base_tagger, extractor, meta_tagger
 from srbench.modules.nets.frozen import Frozen
 from srbench.modules.nets.lora import take
 from srbench.modules.nets.ram import RAMTagger, attach_low_rank, load_low_rank, save_low_rank
 from srbench.modules.pixel import one_optimizer
+from srbench.modules.without_sr import WithoutSR
 from srbench.weights import check_finite
 
 Start = Literal["ram", "dape"]
 
 
-class REE(SRModule):
+class REE(WithoutSR):
     """The Real Embedding Extractor: low-rank additions to RAM, taught by the representation of gt (Eq. 7).
 
     The student sees lq, enlarged to gt's size by the bicubic filter; the frozen teacher sees gt. It makes no sr: test
@@ -49,6 +49,8 @@ class REE(SRModule):
         kwargs: see :class:`~srbench.module.SRModule`.
     """
 
+    what = "the extractor"
+    remedy = "give its checkpoint to methods/dacesr/2_pixel.yaml and test that; validate it by srbench validate"
     stage = "ree"
 
     def __init__(
@@ -88,18 +90,6 @@ class REE(SRModule):
         self.net: RAMTagger = meta_tagger(preset, low_rank=True, drop_path=drop_path)
         self.teacher = Frozen(meta_tagger(preset, low_rank=teacher == "dape"))
         self._fix_head()
-
-    def upscale(self, lq: Tensor) -> Tensor:
-        """There is none.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(
-            "the extractor makes no sr",
-            where=type(self).__name__,
-            remedy="give its checkpoint to methods/dacesr/2_pixel.yaml and test that; validate it by srbench validate",
-        )
 
     def represent(self, lq: Tensor) -> Tensor:
         """What conditions stages 2 and 3, for ``srbench analyze degradation-space``: tokens (B,145,512) of ``lq``."""

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from srbench.contracts import Batch, OptimizerFactory, SchedulerFactory
 from srbench.errors import InputError
-from srbench.module import SRModule
 from srbench.modules.deedsr.contrast import KeyQueue, Loss, Pairs, info_nce, quadrant_pair, quadrants, shuffled_keys
 from srbench.modules.deedsr.learner import DegradationLearner
 from srbench.modules.pixel import one_optimizer
+from srbench.modules.without_sr import WithoutSR
 from srbench.sampling import image_seed, run_seed
 
 
-class DeeDSRLearner(SRModule):
+class DeeDSRLearner(WithoutSR):
     """The Degradation Learner (paper, section 3.2): two quadrants of an image share a degradation, two images do not.
 
     It looks at lq alone and makes no sr. Its checkpoint is what stage 2 starts from: of it
@@ -52,6 +52,8 @@ class DeeDSRLearner(SRModule):
         InputError: a setting is impossible.
     """
 
+    what = "the learner"
+    remedy = "give its checkpoint to methods/deedsr/2_adapter.yaml; see srbench analyze degradation-space"
     stage = "learner"
 
     def __init__(
@@ -96,18 +98,6 @@ class DeeDSRLearner(SRModule):
     def method(self) -> str:
         """``DeeDSR``, with the preset where it is another than the released one."""
         return "DeeDSR" if self.preset == "basic34" else f"DeeDSR-{self.preset}"
-
-    def upscale(self, lq: Tensor) -> Tensor:
-        """There is none.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(
-            "the learner makes no sr",
-            where=type(self).__name__,
-            remedy="give its checkpoint to methods/deedsr/2_adapter.yaml; see srbench analyze degradation-space",
-        )
 
     def represent(self, lq: Tensor) -> Tensor:
         """What stage 2 is told of ``lq`` (B,3,h,w) in [0,1], (B,C); ``srbench analyze degradation-space`` asks it."""

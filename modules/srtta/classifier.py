@@ -7,15 +7,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from srbench.contracts import Batch, OptimizerFactory, SchedulerFactory
 from srbench.errors import InputError
-from srbench.module import SRModule
 from srbench.modules.pixel import one_optimizer
 from srbench.modules.srtta.net import TYPES, DegradationClassifier, Preset, labels
+from srbench.modules.without_sr import WithoutSR
 from srbench.weights import load_state, load_strict
 
 UNKNOWN = (
@@ -24,7 +23,7 @@ UNKNOWN = (
 )
 
 
-class SRTTAClassifier(SRModule):
+class SRTTAClassifier(WithoutSR):
     """The degradation classifier of SRTTA: blur, noise and JPEG, each present or not, by binary cross-entropy.
 
     It learns from lq alone, whose recipes say what was done (``carry_degradation``): their kind's name holds ``blur``,
@@ -41,6 +40,8 @@ class SRTTAClassifier(SRModule):
         kwargs: see :class:`~srbench.module.SRModule`; ``scale`` says nothing here, the data's is 2.
     """
 
+    what = "the classifier"
+    remedy = "give its checkpoint to methods/srtta/test.yaml and test that; validate it by srbench validate"
     stage = "classifier"
 
     def __init__(
@@ -59,18 +60,6 @@ class SRTTAClassifier(SRModule):
         self.allow_random_backbones = allow_random_backbones
         self.net = DegradationClassifier(preset)
 
-    def upscale(self, lq: Tensor) -> Tensor:
-        """There is none.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(
-            "the classifier makes no sr",
-            where=type(self).__name__,
-            remedy="give its checkpoint to methods/srtta/test.yaml and test that; validate it by srbench validate",
-        )
-
     def prepare(self) -> None:
         """Gives the network ImageNet's values, once, unless it starts from a checkpoint.
 
@@ -86,14 +75,7 @@ class SRTTAClassifier(SRModule):
             if (path := self.backbone("resnet50")) is not None:
                 load_strict(self.net.backbone, load_state(path), where=path)
             return
-        if not self.allow_random_backbones:
-            raise InputError(
-                f"nobody has published weights for the preset {self.preset}",
-                where="model.init_args.preset",
-                remedy="use resnet50, or set --model.init_args.allow_random_backbones true for a trial",
-            )
-        self.stamp("random_backbones")
-        rank_zero_warn(f"the preset {self.preset} has random weights, and everything made so is marked")
+        self.stay_random(self.preset, published="resnet50")
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The mean binary cross-entropy of the three types.
