@@ -216,7 +216,7 @@ def _arguments(spec: TableSpec, method: MethodSpec, test_set: SetSpec, terms: Te
 
 
 def _weights(method: MethodSpec, terms: Terms, locate: Locate) -> tuple[list[str], list[str]]:
-    """The arguments that give the method its weights, and why some are not there."""
+    """The arguments that give the method its weights, or why some are not there: a trial takes all of its own."""
     wanted = dict(method.other_weights)
     arguments: list[str] = []
     given = terms.weights.get(method.name)
@@ -235,4 +235,4 @@ def _weights(method: MethodSpec, terms: Terms, locate: Locate) -> tuple[list[str
             arguments += [f"--{key}", str(locate(name))]
         except MetricUnavailable as error:
             lacks.append(str(error))
-    return arguments, lacks
+    return ([] if lacks else arguments), lacks

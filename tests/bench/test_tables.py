@@ -602,6 +602,14 @@ def test_a_method_of_several_files_needs_each(tmp_path: Path) -> None:
         True
     ] * 3
     (tmp_path / "Set5" / "there").mkdir(parents=True)
+    path.write_text(TABLE + ADAPTED + "    trial: [trials/srtta/test.yaml]\n")
+
+    def one_of_two(name: str) -> Path:
+        return tmp_path / "esrgan.pth" if name == "esrgan" else nothing_here(name)
+
+    tried = planned(load_table(str(path)), tmp_path, trial=True, locate=one_of_two).cells[9]
+    assert tried.state == "to run"
+    assert str(tmp_path / "esrgan.pth") not in tried.arguments, "a trial's networks are not the published ones"
     ready = planned(spec, tmp_path, locate=lambda name: tmp_path / f"{name}.pth").cells[9]
     assert ready.state == "to run"
     given = dict(zip(ready.arguments[5::2], ready.arguments[6::2], strict=True))
